@@ -1,0 +1,1 @@
+"""The embedded backend: a benchmark service on loopback that really loads databases."""

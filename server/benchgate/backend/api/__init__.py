@@ -1,0 +1,1 @@
+"""The backend's HTTP and WebSocket face, one module per noun."""

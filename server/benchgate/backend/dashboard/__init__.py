@@ -1,0 +1,1 @@
+"""The live page of one run, served to one browser."""

@@ -1,0 +1,1 @@
+"""Databases under test: one small module each behind one coarse port."""

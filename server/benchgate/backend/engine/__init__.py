@@ -1,0 +1,1 @@
+"""Runs: their life, their worker processes, and what is measured."""

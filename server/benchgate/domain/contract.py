@@ -1,0 +1,246 @@
+"""The REST and WebSocket payloads of the specification, as both halves write and read them.
+
+Field names are the specification's; fields beyond it are additions that its readers may ignore.
+Statuses are strings here: a reader must survive one it does not know.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from benchgate.domain.preflight import PreflightWarning
+from benchgate.domain.runs import LiveMetrics, Summary
+from benchgate.domain.templates import TemplateConfig
+from benchgate.domain.values import TemplateId, Value
+
+
+class CreateRun(Value):
+    """`POST /api/runs/`."""
+
+    template_id: TemplateId
+
+
+class RunCreated(Value):
+    """The answer to `POST /api/runs/`."""
+
+    run_id: str
+    status: str
+    dashboard_url: str | None = None
+
+
+class RunChanged(Value):
+    """The answer to `start` and `stop`."""
+
+    run_id: str
+    status: str
+    warnings: tuple[PreflightWarning, ...] = ()
+
+
+class RunDetail(Value):
+    """`GET /api/runs/{run_id}/`: which test it is, and what was fixed when it was created."""
+
+    run_id: str
+    test_id: str
+    status: str
+    template_id: str
+    template_name: str
+    config: TemplateConfig
+    created_at: datetime
+    dashboard_url: str | None = None
+
+
+class RunRow(Value):
+    """One line of `GET /api/runs/`."""
+
+    run_id: str
+    template_id: str
+    template_name: str
+    status: str
+    created_at: datetime
+
+
+class Timing(Value):
+    """A run's clock, as the backend reads it; all in seconds."""
+
+    warmup_seconds: float = 0
+    run_seconds: float = 0
+    total_expected_seconds: float | None = None
+    elapsed_display_seconds: float = 0
+    measured_seconds: float | None = Field(
+        default=None, description="Exact measured time of an ended run"
+    )
+
+
+class TestStatus(Value):
+    """`GET /api/tests/{test_id}/`."""
+
+    __test__ = False  # pytest: a payload, not a test
+
+    test_id: str
+    run_id: str
+    template_id: str | None = None
+    template_name: str = ""
+    status: str
+    phase: str | None = None
+    reason: str | None = None
+    load_mode: str | None = None
+    current_step: int | None = None
+    total_steps: int | None = None
+    current_concurrency: int | None = None
+    metrics: LiveMetrics | None = None
+    summary: Summary | None = None
+    timing: Timing = Timing()
+    estimated_cost: float | None = Field(
+        default=None, description="Credits spent so far, or in all"
+    )
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    updated_at: datetime | None = None
+    dashboard_url: str | None = None
+
+
+class MetricsFrame(Value):
+    """One message of `ws /ws/runs/{run_id}/metrics`, once a second."""
+
+    timestamp: datetime
+    qps: float
+    latency_p50_ms: float | None
+    latency_p95_ms: float | None
+    latency_p99_ms: float | None
+    error_rate: float
+    active_connections: int
+    status: str
+    phase: str | None
+    elapsed_seconds: float
+    expected_seconds: float | None
+    total_queries: int
+
+
+class SeriesPoint(Value):
+    """One second of a run."""
+
+    timestamp: datetime
+    elapsed_seconds: float
+    warmup: bool
+    ops_per_sec: float
+    p50_latency: float | None
+    p95_latency: float | None
+    p99_latency: float | None
+    error_rate: float
+    active_connections: int
+
+
+class Series(Value):
+    """`GET /api/tests/{test_id}/metrics/`; latencies in milliseconds."""
+
+    test_id: str
+    snapshots: tuple[SeriesPoint, ...]
+    count: int
+
+
+class ErrorRow(Value):
+    """One category of errors with its first message."""
+
+    source: str = "APP"
+    summary: str
+    message: str
+    count: int
+    level: str = "ERROR"
+    query_type: str = "OTHER"
+    earliest_occurrence: datetime | None = None
+
+
+class ErrorSummary(Value):
+    """`GET /api/tests/{test_id}/error-summary/`."""
+
+    test_id: str
+    available: bool = True
+    rows: tuple[ErrorRow, ...] = ()
+
+
+class ConnectionDraft(Value):
+    """What a person saves as a connection. A password itself is refused: it is only referred to."""
+
+    connection_name: Annotated[str, Field(min_length=1, max_length=120)]
+    connection_type: Literal["POSTGRES", "SNOWFLAKE"]
+    host: Annotated[str, Field(max_length=1_024)] = ""
+    port: int | None = Field(default=None, ge=1, le=65_535)
+    pgbouncer_port: int | None = Field(default=None, ge=1, le=65_535)
+    account: str | None = Field(default=None, max_length=255)
+    role: str | None = Field(default=None, max_length=255)
+    username: str | None = Field(default=None, max_length=255)
+    password_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
+    passfile: str | None = Field(default=None, max_length=1_024)
+    service: str | None = Field(default=None, max_length=120)
+    is_default: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_secrets(cls, data: Any) -> Any:
+        secrets = {"password", "private_key", "private_key_passphrase"}
+        if isinstance(data, dict) and secrets & data.keys():
+            raise ValueError(
+                "secrets are never stored: name an environment variable (password_env), "
+                "a password file (passfile) or a service (service)"
+            )
+        return data  # pyright: ignore[reportUnknownVariableType]
+
+
+class ConnectionView(Value):
+    """A saved connection as it is shown: never a secret, only whether one can be found."""
+
+    connection_id: str
+    connection_name: str
+    connection_type: str
+    host: str | None = None
+    port: int | None = None
+    pgbouncer_port: int | None = None
+    account: str | None = None
+    role: str | None = None
+    username: str | None = None
+    password_env: str | None = None
+    passfile: str | None = None
+    service: str | None = None
+    is_default: bool = False
+    is_active: bool = True
+    has_password: bool = False
+    has_private_key: bool = False
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    created_by: str | None = None
+
+
+class ConnectionList(Value):
+    """`GET /api/connections/`."""
+
+    connections: tuple[ConnectionView, ...]
+    total: int
+
+
+class ConnectionTest(Value):
+    """`POST /api/connections/{id}/test`: 200 also when it failed."""
+
+    success: bool
+    message: str
+    latency_ms: float | None = None
+    server_version: str | None = None
+
+
+class Health(Value):
+    """`GET /health`."""
+
+    status: str
+    service: str
+    version: str
+    contract_version: int
+    instance_id: str
+    active_run_id: str | None = None
+
+
+class Problem(Value):
+    """The body of every error: `detail` is text, or for a 422 a list of field, value and rule."""
+
+    detail: str | tuple[dict[str, Any], ...] | dict[str, Any]
+    hint: str | None = None

@@ -1,0 +1,118 @@
+"""Warnings before a run: their shape, and the rules that need nothing but the template.
+
+What only a look at the database can tell comes from the backend as warnings of the same shape.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from benchgate.domain.templates import TableType, TemplateConfig
+from benchgate.domain.values import Value
+
+LOCK_WAITERS_MAX = 20
+LOCK_WAITERS_CAUTION = 10
+
+
+class Severity(StrEnum):
+    """How much a warning matters; a high one says the run should not go ahead."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class PreflightWarning(Value):
+    """One thing to know before the run, with what can be done about it."""
+
+    severity: Severity
+    title: str
+    message: str
+    recommendations: tuple[str, ...] = ()
+    details: dict[str, Any] = Field(default_factory=dict[str, Any])
+
+
+class PreflightReport(Value):
+    """All warnings of a prepared run."""
+
+    run_id: str
+    warnings: tuple[PreflightWarning, ...] = ()
+    can_proceed: bool = True
+
+
+def report(run_id: str, warnings: list[PreflightWarning]) -> PreflightReport:
+    """The report of *warnings*: a high one means that the run cannot proceed as it is."""
+    blocked = any(warning.severity is Severity.HIGH for warning in warnings)
+    return PreflightReport(run_id=run_id, warnings=tuple(warnings), can_proceed=not blocked)
+
+
+def warnings_of(config: TemplateConfig) -> list[PreflightWarning]:
+    """What the template alone gives reason to warn of."""
+    if config.write_pct == 0:
+        return []
+    if config.table_type is TableType.STANDARD:
+        return _lock_waiters(config)
+    if config.table_type is TableType.SQLITE:
+        return _single_writer(config)
+    return []
+
+
+def _lock_waiters(config: TemplateConfig) -> list[PreflightWarning]:
+    """Writes to a standard table wait for its lock, and only so many may wait."""
+    writers = config.connections * config.write_pct / 100
+    if writers <= LOCK_WAITERS_CAUTION:
+        return []
+    severe = writers > LOCK_WAITERS_MAX
+    safe_connections = max(1, int(LOCK_WAITERS_CAUTION * 100 / config.write_pct))
+    return [
+        PreflightWarning(
+            severity=Severity.HIGH if severe else Severity.MEDIUM,
+            title="High Write Concurrency on Standard Table",
+            message=(
+                f"About {writers:g} concurrent INSERT/UPDATE operations on a STANDARD table "
+                + (
+                    f"exceed the {LOCK_WAITERS_MAX} statements that may wait for its lock."
+                    if severe
+                    else "may cause lock contention."
+                )
+            ),
+            recommendations=(
+                "Consider using a HYBRID table for write-heavy workloads",
+                f"Reduce concurrent_connections to {safe_connections} or less",
+                "Use batch inserts instead of single-row inserts",
+            ),
+            details={
+                "write_percentage": config.write_pct,
+                "concurrent_connections": config.connections,
+                "table_type": config.table_type.value,
+                "lock_waiter_limit": LOCK_WAITERS_MAX,
+            },
+        )
+    ]
+
+
+def _single_writer(config: TemplateConfig) -> list[PreflightWarning]:
+    """SQLite lets one connection write at a time; the others wait."""
+    if config.connections == 1:
+        return []
+    return [
+        PreflightWarning(
+            severity=Severity.MEDIUM,
+            title="Concurrent Writers on SQLite",
+            message=(
+                f"{config.connections} connections share one writer at a time, "
+                f"and {config.write_pct:g}% of the workload writes: "
+                "write latency will be waiting time."
+            ),
+            recommendations=(
+                "Use one connection to measure the cost of a write itself",
+                "Use POSTGRES or HYBRID tables for concurrent writes",
+            ),
+            details={
+                "write_percentage": config.write_pct,
+                "concurrent_connections": config.connections,
+                "table_type": config.table_type.value,
+            },
+        )
+    ]

@@ -1,0 +1,67 @@
+"""The hand-over to the analysis phase, in the specification's keys."""
+
+from benchgate.domain.runs import RunSnapshot, RunStatus, Summary
+from benchgate.domain.values import Value
+
+
+class RunResult(Value):
+    """One run's figures; `summary_metrics` is None for a run that did not complete."""
+
+    run_id: str
+    template_name: str
+    status: str
+    reason: str | None = None
+    summary_metrics: Summary | None = None
+    partial_metrics: Summary | None = None
+    duration_seconds: float | None = None
+    estimated_cost: float | None = None
+
+
+class HandOver(Value):
+    """The specification's output for one run; for several, one entry each in `results`."""
+
+    run_ids: tuple[str, ...]
+    status: str
+    summary_metrics: Summary | None = None
+    duration_seconds: float | None = None
+    estimated_cost: float | None = None
+    results: tuple[RunResult, ...] | None = None
+
+
+def result_of(snapshot: RunSnapshot) -> RunResult:
+    """*snapshot* as a result: only a completed run has summary metrics, any other's are partial."""
+    completed = snapshot.status == RunStatus.COMPLETED
+    ended = snapshot.is_terminal
+    return RunResult(
+        run_id=snapshot.run_id,
+        template_name=snapshot.template_name,
+        status=snapshot.status,
+        reason=snapshot.reason,
+        summary_metrics=snapshot.summary if completed else None,
+        partial_metrics=None if completed else snapshot.summary,
+        duration_seconds=round(snapshot.elapsed_seconds, 1) if ended else None,
+        estimated_cost=snapshot.estimated_cost,
+    )
+
+
+def hand_over(snapshots: list[RunSnapshot]) -> HandOver:
+    """The hand-over of one or several runs, in the order given.
+
+    The status of several is COMPLETED only if each of them is; else it is that of the first that
+    is not.
+    """
+    results = tuple(result_of(snapshot) for snapshot in snapshots)
+    unfinished = [r.status for r in results if r.status != RunStatus.COMPLETED]
+    status = unfinished[0] if unfinished else RunStatus.COMPLETED.value
+    run_ids = tuple(result.run_id for result in results)
+    if len(results) > 1:
+        return HandOver(run_ids=run_ids, status=status, results=results)
+    only = result_of(snapshots[0])
+    return HandOver(
+        run_ids=run_ids,
+        status=status,
+        summary_metrics=only.summary_metrics,
+        duration_seconds=only.duration_seconds,
+        estimated_cost=only.estimated_cost,
+        results=None if only.summary_metrics else (only,),
+    )

@@ -1,0 +1,254 @@
+"""What a benchmark template says: target, load and workload; knows no database and no backend.
+
+The keys are those of the real product, so that one template serves both backends. Keys that are
+not known here are kept as they are.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from benchgate.domain.values import Percentage, Value
+
+DURATION_SECONDS_MAX = 86_400
+CONNECTIONS_MAX = 10_000
+SQL_CHARACTERS_MAX = 20_000
+WORKLOAD_PCT = 100
+
+Sql = Annotated[str, Field(max_length=SQL_CHARACTERS_MAX)]
+Identifier = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class TableType(StrEnum):
+    """What kind of table, and so which database, a template loads."""
+
+    STANDARD = "STANDARD"
+    HYBRID = "HYBRID"
+    INTERACTIVE = "INTERACTIVE"
+    DYNAMIC = "DYNAMIC"
+    POSTGRES = "POSTGRES"
+    SQLITE = "SQLITE"
+
+
+SNOWFLAKE_TABLES = frozenset(
+    {TableType.STANDARD, TableType.HYBRID, TableType.INTERACTIVE, TableType.DYNAMIC}
+)
+
+
+class LoadMode(StrEnum):
+    """How the load is governed."""
+
+    CONCURRENCY = "CONCURRENCY"
+    QPS = "QPS"
+    FIND_MAX_CONCURRENCY = "FIND_MAX_CONCURRENCY"
+
+
+class QueryKind(StrEnum):
+    """What one operation of the workload does."""
+
+    POINT_LOOKUP = "POINT_LOOKUP"
+    RANGE_SCAN = "RANGE_SCAN"
+    INSERT = "INSERT"
+    UPDATE = "UPDATE"
+    GENERIC_SQL = "GENERIC_SQL"
+
+
+WRITES = frozenset({QueryKind.INSERT, QueryKind.UPDATE})
+
+
+class ScalingMode(StrEnum):
+    """How many workers a backend may use."""
+
+    AUTO = "AUTO"
+    BOUNDED = "BOUNDED"
+    FIXED = "FIXED"
+
+
+class Scaling(Value):
+    """Limits on workers and on the connections of each; None is no limit."""
+
+    mode: ScalingMode = ScalingMode.AUTO
+    min_workers: int = Field(default=1, ge=1)
+    max_workers: int | None = Field(default=None, ge=1)
+    min_connections: int = Field(default=1, ge=1)
+    max_connections: int | None = Field(default=None, ge=1)
+
+    @field_validator("max_workers", "max_connections", mode="before")
+    @classmethod
+    def _minus_one_is_no_limit(cls, value: object) -> object:
+        return None if value == -1 else value
+
+
+class Operation(StrEnum):
+    """Whether a statement of one's own reads or writes."""
+
+    READ = "READ"
+    WRITE = "WRITE"
+
+
+class GenericQuery(Value):
+    """A statement of the user's own, with its share of the workload."""
+
+    label: str = Field(default="", max_length=120)
+    operation_type: Operation
+    weight_pct: Percentage
+    sql: Sql = ""
+
+
+class QueryShare(Value):
+    """One kind of operation and its share of the workload."""
+
+    kind: QueryKind
+    share_pct: Percentage
+    writes: bool
+    sql: str | None = None
+
+
+class TemplateConfig(Value):
+    """What to load, how hard, how long and with which mix. Null means the default."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="allow",
+        allow_inf_nan=False,
+        populate_by_name=True,
+        serialize_by_alias=True,
+    )
+
+    table_type: TableType = TableType.STANDARD
+    database: Annotated[str, Field(min_length=1, max_length=1_024)]
+    schema_name: Annotated[str, Field(max_length=255, alias="schema")] = ""
+    table_name: Identifier
+    warehouse_name: str | None = Field(default=None, max_length=255)
+    warehouse_size: str | None = Field(default=None, max_length=40)
+    postgres_instance_size: str | None = Field(default=None, max_length=40)
+    connection_id: str | None = Field(default=None, max_length=64)
+
+    custom_point_lookup_pct: Percentage = 0
+    custom_range_scan_pct: Percentage = 0
+    custom_insert_pct: Percentage = 0
+    custom_update_pct: Percentage = 0
+    custom_point_lookup_query: Sql | None = None
+    custom_range_scan_query: Sql | None = None
+    custom_insert_query: Sql | None = None
+    custom_update_query: Sql | None = None
+    generic_queries: tuple[GenericQuery, ...] = Field(default=(), max_length=50)
+
+    load_mode: LoadMode = LoadMode.CONCURRENCY
+    scaling: Scaling = Scaling()
+    duration: int = Field(default=300, ge=1, le=DURATION_SECONDS_MAX, description="Seconds")
+    warmup: int = Field(default=0, ge=0, le=DURATION_SECONDS_MAX, description="Seconds")
+    think_time: int = Field(default=0, ge=0, le=3_600_000, description="Milliseconds")
+    concurrent_connections: int = Field(default=10, ge=1, le=CONNECTIONS_MAX)
+    target_qps: float | None = Field(default=None, gt=0)
+    starting_threads: float | None = Field(default=None, ge=0)
+    start_concurrency: int = Field(default=5, ge=1, le=1_000)
+    concurrency_increment: int = Field(default=10, ge=1, le=500)
+    step_duration_seconds: int = Field(default=30, ge=10, le=3_600)
+    qps_stability_pct: float = Field(default=5, ge=1, le=50)
+    latency_stability_pct: float = Field(default=20, ge=5, le=1_000)
+    max_error_rate_pct: Percentage = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_default(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            return {key: value for key, value in data.items() if value is not None}  # pyright: ignore[reportUnknownVariableType]
+        return data
+
+    @field_validator("table_type", "load_mode", mode="before")
+    @classmethod
+    def _any_case(cls, value: object) -> object:
+        return value.strip().upper() if isinstance(value, str) else value
+
+    @field_validator("concurrent_connections", mode="before")
+    @classmethod
+    def _minus_one_is_default(cls, value: object) -> object:
+        return 10 if value == -1 else value
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        total_pct = round(sum(share.share_pct for share in self.workload), 2)
+        if total_pct != WORKLOAD_PCT:
+            raise ValueError(
+                f"the workload's percentages must sum to 100, they sum to {total_pct:g}"
+            )
+        if self.load_mode is LoadMode.QPS and self.target_qps is None:
+            raise ValueError("target_qps is required for load_mode QPS")
+        return self
+
+    @property
+    def workload(self) -> tuple[QueryShare, ...]:
+        """The kinds that have a share, in a fixed order."""
+        named = (
+            (QueryKind.POINT_LOOKUP, self.custom_point_lookup_pct, self.custom_point_lookup_query),
+            (QueryKind.RANGE_SCAN, self.custom_range_scan_pct, self.custom_range_scan_query),
+            (QueryKind.INSERT, self.custom_insert_pct, self.custom_insert_query),
+            (QueryKind.UPDATE, self.custom_update_pct, self.custom_update_query),
+        )
+        shares = [
+            QueryShare(kind=kind, share_pct=pct, writes=kind in WRITES, sql=sql or None)
+            for kind, pct, sql in named
+        ]
+        shares += [
+            QueryShare(
+                kind=QueryKind.GENERIC_SQL,
+                share_pct=query.weight_pct,
+                writes=query.operation_type is Operation.WRITE,
+                sql=query.sql,
+            )
+            for query in self.generic_queries
+        ]
+        return tuple(share for share in shares if share.share_pct > 0)
+
+    @property
+    def write_pct(self) -> float:
+        """The share of operations that write, 0-100."""
+        return sum(share.share_pct for share in self.workload if share.writes)
+
+    @property
+    def connections(self) -> int:
+        """How many connections the load opens at its start."""
+        if self.load_mode is LoadMode.FIND_MAX_CONCURRENCY:
+            return self.start_concurrency
+        if self.scaling.mode is ScalingMode.FIXED:
+            return self.scaling.min_workers * self.scaling.min_connections
+        return self.concurrent_connections
+
+    @property
+    def expected_seconds(self) -> int | None:
+        """Warm-up and measurement together; None where the load itself decides the end."""
+        if self.load_mode is LoadMode.FIND_MAX_CONCURRENCY:
+            return None
+        return self.warmup + self.duration
+
+    @property
+    def target(self) -> str:
+        """The table's full name, as a person would write it."""
+        return ".".join(part for part in (self.database, self.schema_name, self.table_name) if part)
+
+
+class Template(Value):
+    """A saved test configuration."""
+
+    template_id: str
+    template_name: str
+    description: str | None = None
+    config: TemplateConfig
+    created_at: datetime
+    updated_at: datetime
+    created_by: str | None = None
+    tags: dict[str, str] | None = None
+    usage_count: int = 0
+    last_used_at: datetime | None = None
+
+
+class TemplateDraft(Value):
+    """What a person saves as a template."""
+
+    template_name: Annotated[str, Field(min_length=1, max_length=255)]
+    description: str | None = Field(default=None, max_length=1_000)
+    config: TemplateConfig
+    tags: dict[str, str] | None = Field(default=None, max_length=50)

@@ -1,0 +1,1 @@
+"""What the agent talks to: the MCP server. It never touches a database under test."""
