@@ -6,12 +6,14 @@ Every open is late and costs an import of SQLAlchemy; nobody imports this module
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
+from typing_extensions import override
 
 from benchgate.errors import StoreError
 
@@ -27,6 +29,21 @@ VERSIONS = sa.Table(
 def sqlite_url(path: Path) -> str:
     """The URL of the SQLite database at *path*."""
     return f"sqlite:///{path.as_posix()}"
+
+
+class UtcDateTime(sa.TypeDecorator[datetime]):
+    """A moment in UTC; SQLite forgets the zone, so it is put back on the way out."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return value.astimezone(UTC) if value else None
+
+    @override
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
 
 
 @contextmanager

@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     question_ttl_seconds: Annotated[int, Field(ge=30, le=86_400)] = Field(
         default=1_800, description="How long a question may be answered."
     )
-    ask_wait_seconds: Annotated[int, Field(ge=5, le=3_600)] = Field(
+    ask_wait_seconds: Annotated[int, Field(ge=1, le=3_600)] = Field(
         default=55,
         description="How long a tool call waits for a dialog where the client waits for the tool.",
     )

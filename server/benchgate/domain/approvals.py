@@ -6,7 +6,9 @@ so that an answer to other facts is no answer to these. And an approval is taken
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 
 from benchgate.domain.cost import Cost
@@ -88,6 +90,31 @@ class Channel(StrEnum):
     ELICITATION = "elicitation"
 
 
+class Asked(Value):
+    """Who was asked, as far as the protocol tells."""
+
+    channel: Channel
+    client_name: str = ""
+    client_version: str = ""
+    protocol_version: str = ""
+
+
+class Approval(Value):
+    """One question to one person about one run, and what became of it."""
+
+    approval_id: str
+    run_id: str
+    template_name: str
+    digest: str
+    question: str
+    state: ApprovalState
+    asked: Asked
+    asked_at: datetime
+    answered_at: datetime | None = None
+    used_at: datetime | None = None
+    note: str = ""
+
+
 class StartFacts(Value):
     """Everything a person is shown before a run starts, and nothing else."""
 
@@ -101,7 +128,9 @@ class StartFacts(Value):
     @property
     def digest(self) -> str:
         """SHA-256 over the facts in a canonical form, as 64 hexadecimal digits."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        # Sorted, because a backend may give the same template's keys in another order next time.
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def start_facts(

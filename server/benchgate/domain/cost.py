@@ -10,6 +10,8 @@ from benchgate.domain.templates import SNOWFLAKE_TABLES, LoadMode, TableType, Te
 from benchgate.domain.values import Value
 
 SECONDS_PER_HOUR = 3_600
+# A second on the smallest instance is two of the last digit: what costs something is never 0.
+CREDIT_DIGITS = 6
 
 WAREHOUSE_CREDITS_PER_HOUR: dict[str, float] = {
     "XSMALL": 1,
@@ -37,6 +39,7 @@ POSTGRES_CREDITS_PER_HOUR: dict[str, float] = {
     "STANDARDM": 0.0356,
     "STANDARDL": 0.0712,
     "STANDARDXL": 0.1424,
+    "STANDARD2X": 0.2848,
     "STANDARD2XL": 0.2848,
     "STANDARD4XL": 0.5696,
     "STANDARD8XL": 1.1392,
@@ -100,7 +103,8 @@ def estimate(config: TemplateConfig) -> Cost:
     stepwise = config.load_mode is LoadMode.FIND_MAX_CONCURRENCY
     seconds = config.step_duration_seconds if stepwise else config.warmup + config.duration
     cost = spent(config, seconds)
-    return Cost(credits=cost.credits, basis=CostBasis.STEP) if stepwise and cost.credits else cost
+    per_step = stepwise and cost.basis is CostBasis.RATE
+    return Cost(credits=cost.credits, basis=CostBasis.STEP) if per_step else cost
 
 
 def spent(config: TemplateConfig, seconds: float) -> Cost:
@@ -110,7 +114,9 @@ def spent(config: TemplateConfig, seconds: float) -> Cost:
         return Cost(credits=None, basis=CostBasis.UNKNOWN)
     if rate == 0 and config.table_type not in SNOWFLAKE_TABLES:
         return Cost(credits=0, basis=CostBasis.LOCAL)
-    return Cost(credits=round(rate * seconds / SECONDS_PER_HOUR, 4), basis=CostBasis.RATE)
+    return Cost(
+        credits=round(rate * seconds / SECONDS_PER_HOUR, CREDIT_DIGITS), basis=CostBasis.RATE
+    )
 
 
 def _normal(size: str) -> str:

@@ -8,17 +8,32 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from benchgate.domain.values import Percentage, Value
 
 DURATION_SECONDS_MAX = 86_400
 CONNECTIONS_MAX = 10_000
+QPS_MAX = 10_000_000
 SQL_CHARACTERS_MAX = 20_000
 WORKLOAD_PCT = 100
 
 Sql = Annotated[str, Field(max_length=SQL_CHARACTERS_MAX)]
 Identifier = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+def _upper(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+AnyCase = BeforeValidator(_upper)
 
 
 class TableType(StrEnum):
@@ -69,10 +84,10 @@ class ScalingMode(StrEnum):
 class Scaling(Value):
     """Limits on workers and on the connections of each; None is no limit."""
 
-    mode: ScalingMode = ScalingMode.AUTO
-    min_workers: int = Field(default=1, ge=1)
+    mode: Annotated[ScalingMode, AnyCase] = ScalingMode.AUTO
+    min_workers: int = Field(default=1, ge=1, le=CONNECTIONS_MAX)
     max_workers: int | None = Field(default=None, ge=1)
-    min_connections: int = Field(default=1, ge=1)
+    min_connections: int = Field(default=1, ge=1, le=CONNECTIONS_MAX)
     max_connections: int | None = Field(default=None, ge=1)
 
     @field_validator("max_workers", "max_connections", mode="before")
@@ -92,9 +107,9 @@ class GenericQuery(Value):
     """A statement of the user's own, with its share of the workload."""
 
     label: str = Field(default="", max_length=120)
-    operation_type: Operation
+    operation_type: Annotated[Operation, AnyCase]
     weight_pct: Percentage
-    sql: Sql = ""
+    sql: Sql = Field(default="", validation_alias=AliasChoices("sql", "query", "query_text"))
 
 
 class QueryShare(Value):
@@ -117,7 +132,7 @@ class TemplateConfig(Value):
         serialize_by_alias=True,
     )
 
-    table_type: TableType = TableType.STANDARD
+    table_type: Annotated[TableType, AnyCase] = TableType.STANDARD
     database: Annotated[str, Field(min_length=1, max_length=1_024)]
     schema_name: Annotated[str, Field(max_length=255, alias="schema")] = ""
     table_name: Identifier
@@ -136,14 +151,14 @@ class TemplateConfig(Value):
     custom_update_query: Sql | None = None
     generic_queries: tuple[GenericQuery, ...] = Field(default=(), max_length=50)
 
-    load_mode: LoadMode = LoadMode.CONCURRENCY
+    load_mode: Annotated[LoadMode, AnyCase] = LoadMode.CONCURRENCY
     scaling: Scaling = Scaling()
     duration: int = Field(default=300, ge=1, le=DURATION_SECONDS_MAX, description="Seconds")
     warmup: int = Field(default=0, ge=0, le=DURATION_SECONDS_MAX, description="Seconds")
     think_time: int = Field(default=0, ge=0, le=3_600_000, description="Milliseconds")
     concurrent_connections: int = Field(default=10, ge=1, le=CONNECTIONS_MAX)
-    target_qps: float | None = Field(default=None, gt=0)
-    starting_threads: float | None = Field(default=None, ge=0)
+    target_qps: float | None = Field(default=None, gt=0, le=QPS_MAX)
+    starting_threads: float | None = Field(default=None, ge=0, le=CONNECTIONS_MAX)
     start_concurrency: int = Field(default=5, ge=1, le=1_000)
     concurrency_increment: int = Field(default=10, ge=1, le=500)
     step_duration_seconds: int = Field(default=30, ge=10, le=3_600)
@@ -157,11 +172,6 @@ class TemplateConfig(Value):
         if isinstance(data, dict):
             return {key: value for key, value in data.items() if value is not None}  # pyright: ignore[reportUnknownVariableType]
         return data
-
-    @field_validator("table_type", "load_mode", mode="before")
-    @classmethod
-    def _any_case(cls, value: object) -> object:
-        return value.strip().upper() if isinstance(value, str) else value
 
     @field_validator("concurrent_connections", mode="before")
     @classmethod
@@ -177,6 +187,11 @@ class TemplateConfig(Value):
             )
         if self.load_mode is LoadMode.QPS and self.target_qps is None:
             raise ValueError("target_qps is required for load_mode QPS")
+        if self.connections > CONNECTIONS_MAX:
+            raise ValueError(
+                f"scaling FIXED asks for {self.connections} connections, "
+                f"at most {CONNECTIONS_MAX} are allowed"
+            )
         return self
 
     @property

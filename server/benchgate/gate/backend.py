@@ -1,0 +1,311 @@
+"""The one port to a benchmark backend: the specification's REST contract over HTTP.
+
+It turns every way in which a backend can fail into one of our errors, so that no caller knows
+httpx. It never repeats a request that changes something: whether a start that got no answer
+happened is found out by reading the state.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+import anyio
+import httpx
+from pydantic import SecretStr, TypeAdapter, ValidationError
+
+from benchgate.domain.contract import (
+    ConnectionList,
+    ErrorSummary,
+    Health,
+    RunChanged,
+    RunCreated,
+    RunDetail,
+    RunRow,
+    Series,
+    TestStatus,
+)
+from benchgate.domain.preflight import PreflightReport
+from benchgate.domain.runs import RunSnapshot
+from benchgate.domain.templates import Template
+from benchgate.domain.text import one_line
+from benchgate.domain.values import Value
+from benchgate.errors import (
+    BackendError,
+    BackendUnavailable,
+    BenchgateError,
+    Conflict,
+    InvalidInput,
+    NotFound,
+)
+
+REQUEST_TIMEOUT_SECONDS = 20
+CONNECT_TIMEOUT_SECONDS = 3
+ANSWER_BYTES_MAX = 8_000_000
+REMEMBERED_RUNS_MAX = 1_000
+
+Shape = TypeVar("Shape")
+
+CLIENT_ERRORS: dict[int, type[BenchgateError]] = {
+    404: NotFound,
+    400: InvalidInput,
+    409: Conflict,
+    422: InvalidInput,
+}
+
+
+class Address(Value):
+    """Where a backend is, and what opens it."""
+
+    url: str
+    token: SecretStr | None = None
+    dashboard_url: str
+
+
+class Whereabouts(Protocol):
+    """Knows where the backend is, and may have to start it first."""
+
+    async def ensure(self) -> Address:
+        """The backend's address; it is alive, or ought to be."""
+        ...
+
+    async def find(self) -> Address | None:
+        """The address, if that is known without starting anything."""
+        ...
+
+
+class Backend:
+    """The backend's REST API, typed."""
+
+    def __init__(self, whereabouts: Whereabouts, http: httpx.AsyncClient) -> None:
+        """Speak through *http*, which the caller owns, to wherever *whereabouts* says."""
+        self._whereabouts = whereabouts
+        self._http = http
+        self._address: Address | None = None
+        self._test_ids: OrderedDict[str, str] = OrderedDict()
+
+    async def templates(self) -> list[Template]:
+        """All saved templates, newest first."""
+        return await self._get("/api/templates/", TypeAdapter(list[Template]))
+
+    async def connections(self) -> ConnectionList:
+        """All saved connections."""
+        return await self._get("/api/connections/", TypeAdapter(ConnectionList))
+
+    async def runs(self) -> list[RunRow]:
+        """The newest runs."""
+        return await self._get("/api/runs/", TypeAdapter(list[RunRow]))
+
+    async def create_run(self, template_id: str) -> RunCreated:
+        """A new PREPARED run of a template."""
+        created = await self._post(
+            "/api/runs/", TypeAdapter(RunCreated), body={"template_id": template_id}
+        )
+        return created.model_copy(update={"dashboard_url": self._link(created.dashboard_url)})
+
+    async def run(self, run_id: str) -> RunDetail:
+        """What was fixed when the run was created."""
+        detail = await self._get(f"/api/runs/{run_id}/", TypeAdapter(RunDetail))
+        self._remember(run_id, detail.test_id)
+        return detail
+
+    async def preflight(self, run_id: str) -> PreflightReport:
+        """The backend's warnings for a run, as of now."""
+        return await self._get(f"/api/runs/{run_id}/preflight", TypeAdapter(PreflightReport))
+
+    async def start(self, run_id: str) -> RunChanged:
+        """Start a run. Whoever calls this holds a person's yes."""
+        return await self._post(f"/api/runs/{run_id}/start", TypeAdapter(RunChanged))
+
+    async def stop(self, run_id: str) -> RunChanged:
+        """Stop a run."""
+        return await self._post(f"/api/runs/{run_id}/stop", TypeAdapter(RunChanged))
+
+    async def snapshot(self, run_id: str) -> RunSnapshot:
+        """The newest known state of a run."""
+        test_id = await self._test_id(run_id)
+        status = await self._get(f"/api/tests/{test_id}/", TypeAdapter(TestStatus))
+        return _snapshot(run_id, status, dashboard_url=self._link(status.dashboard_url))
+
+    async def series(self, run_id: str) -> Series:
+        """The run's seconds."""
+        test_id = await self._test_id(run_id)
+        return await self._get(f"/api/tests/{test_id}/metrics/", TypeAdapter(Series))
+
+    async def errors(self, run_id: str) -> ErrorSummary:
+        """The run's errors by category."""
+        test_id = await self._test_id(run_id)
+        return await self._get(f"/api/tests/{test_id}/error-summary/", TypeAdapter(ErrorSummary))
+
+    async def active_run_id(self) -> str | None:
+        """The run that loads the backend now, where it says so."""
+        return (await self._get("/health", TypeAdapter(Health))).active_run_id
+
+    async def is_known_alive(self) -> bool:
+        """Whether there is a backend to ask without starting one."""
+        return await self._whereabouts.find() is not None
+
+    @property
+    def url(self) -> str | None:
+        """Where the backend was last found."""
+        return self._address.url if self._address else None
+
+    async def _test_id(self, run_id: str) -> str:
+        return self._test_ids.get(run_id) or (await self.run(run_id)).test_id
+
+    def _remember(self, run_id: str, test_id: str) -> None:
+        self._test_ids[run_id] = test_id
+        while len(self._test_ids) > REMEMBERED_RUNS_MAX:
+            self._test_ids.popitem(last=False)
+
+    def _link(self, path: str | None) -> str | None:
+        """A dashboard link that a browser can open, made from what the backend answered."""
+        if not path or self._address is None:
+            return None
+        base = self._address.dashboard_url.rstrip("/")
+        return f"{base}{path}" if path.startswith("/") and not path.startswith("//") else None
+
+    async def _get(self, path: str, shape: TypeAdapter[Shape]) -> Shape:
+        try:
+            return await self._ask("GET", path, shape)
+        except BackendUnavailable:
+            if self._address is None:
+                raise
+        # The backend may have ended since it was last found; reading again is harmless.
+        self._address = None
+        return await self._ask("GET", path, shape)
+
+    async def _post(
+        self, path: str, shape: TypeAdapter[Shape], *, body: Mapping[str, Any] | None = None
+    ) -> Shape:
+        # What changes something is sent only once: so first make sure that it can arrive.
+        self._address = await self._whereabouts.find() or await self._whereabouts.ensure()
+        return await self._ask("POST", path, shape, body=body)
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        shape: TypeAdapter[Shape],
+        *,
+        body: Mapping[str, Any] | None = None,
+    ) -> Shape:
+        address = self._address = self._address or await self._whereabouts.ensure()
+        headers = {"Accept": "application/json"}
+        if address.token:
+            headers["Authorization"] = f"Bearer {address.token.get_secret_value()}"
+        with our_errors(address.url):
+            request = self._http.build_request(
+                method, address.url + path, headers=headers, json=body, timeout=TIMEOUT
+            )
+            with anyio.fail_after(REQUEST_TIMEOUT_SECONDS):
+                response = await self._http.send(request, stream=True)
+                try:
+                    content = await _read(response)
+                finally:
+                    await response.aclose()
+        return _parse(response, content, shape)
+
+
+TIMEOUT = httpx.Timeout(REQUEST_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS)
+
+
+@contextmanager
+def our_errors(url: str) -> Generator[None]:
+    """Translate what httpx and the clock raise, so that no caller has to know either."""
+    try:
+        yield
+    except (httpx.TransportError, httpx.InvalidURL, TimeoutError) as exc:
+        kind = (
+            "did not answer in time"
+            if isinstance(exc, (httpx.TimeoutException, TimeoutError))
+            else "could not be reached"
+        )
+        raise BackendUnavailable(f"The backend at {url} {kind}.") from exc
+    except httpx.DecodingError as exc:
+        raise BackendError(f"The backend at {url} sent an answer that cannot be decoded.") from exc
+
+
+async def _read(response: httpx.Response) -> bytes:
+    """The body, up to a limit: an answer without end must not fill the memory."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.aiter_bytes():
+        size += len(chunk)
+        if size > ANSWER_BYTES_MAX:
+            raise BackendError(f"The backend's answer is larger than {ANSWER_BYTES_MAX} bytes.")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _parse(response: httpx.Response, content: bytes, shape: TypeAdapter[Shape]) -> Shape:
+    path, status = response.request.url.path, response.status_code
+    if not response.is_success:
+        raise _refusal(response, content)
+    try:
+        return shape.validate_json(content)
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "body"
+        raise BackendError(
+            f"The backend's answer {status} to {path} cannot be read: {where}: {first['msg']}."
+        ) from exc
+
+
+def _refusal(response: httpx.Response, content: bytes) -> BenchgateError:
+    """An error status as one of our errors, with the backend's own words, bounded."""
+    status = response.status_code
+    detail, hint = _words(content)
+    if status in CLIENT_ERRORS and detail:
+        return CLIENT_ERRORS[status](detail, hint=hint)
+    if status in {401, 403}:
+        return BackendError(
+            f"The backend refused the credentials ({status}).",
+            hint="Set BENCHGATE_BACKEND_TOKEN to the backend's token.",
+        )
+    if response.has_redirect_location:
+        return BackendError(
+            f"The backend answered {status}, a redirect, which is not followed.",
+            hint="Set BENCHGATE_BACKEND_URL to the address that the backend itself serves.",
+        )
+    return BackendError(f"The backend answered {status}: {detail or 'no readable message'}.")
+
+
+def _words(content: bytes) -> tuple[str, str | None]:
+    """The `detail` and `hint` of an error body; text that is no JSON object has neither."""
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        return "", None
+    if not isinstance(body, dict):
+        return "", None
+    detail: object = body.get("detail")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    hint: object = body.get("hint")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    text = detail if isinstance(detail, str) else json.dumps(detail) if detail else ""
+    return one_line(text), one_line(hint) if isinstance(hint, str) else None
+
+
+def _snapshot(run_id: str, status: TestStatus, *, dashboard_url: str | None) -> RunSnapshot:
+    """The specification's test payload as a snapshot."""
+    timing = status.timing
+    return RunSnapshot(
+        run_id=run_id,
+        status=one_line(status.status, 40),
+        phase=one_line(status.phase, 40) if status.phase else None,
+        template_id=status.template_id,
+        template_name=status.template_name,
+        reason=status.reason,
+        elapsed_seconds=timing.elapsed_display_seconds,
+        expected_seconds=timing.total_expected_seconds,
+        measured_seconds=timing.measured_seconds,
+        current_step=status.current_step,
+        total_steps=status.total_steps,
+        current_concurrency=status.current_concurrency,
+        metrics=status.metrics,
+        summary=status.summary,
+        estimated_cost=status.estimated_cost,
+        dashboard_url=dashboard_url,
+        started_at=status.started_at,
+        updated_at=status.updated_at,
+    )

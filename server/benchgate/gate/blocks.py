@@ -1,0 +1,97 @@
+"""Finds and renders the Markdown files of `prompts/`; knows nothing of MCP.
+
+Every text that a person or a model reads about a run comes from here. What is foreign in it
+passes through `plain`, `code` or `link`, in the files themselves, where a test looks for it.
+"""
+
+from functools import cached_property
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from benchgate.domain import text
+from benchgate.domain.failures import kind_of
+from benchgate.domain.rendezvous import LOG_FILE
+from benchgate.gate import figures
+from benchgate.gate.names import SERIES_URI, SUMMARY_URI, GuideName, ToolName
+
+if TYPE_CHECKING:
+    import jinja2
+
+SQL_CHARACTERS_SHOWN_MAX = 200
+
+
+def folder() -> Traversable:
+    """The files inside the installed package, else the checkout's own `prompts/`."""
+    packaged = resources.files("benchgate") / "_prompts"
+    return packaged if packaged.is_dir() else Path(__file__).parents[3] / "prompts"
+
+
+class Blocks:
+    """The texts, each read and compiled when it is first needed."""
+
+    def render(self, name: str, /, **facts: object) -> str:
+        """`blocks/<name>.md` with *facts*; one that the file needs and does not get is an error."""
+        return self._render(f"blocks/{name}.md", facts)
+
+    def guide(self, name: GuideName, /, **facts: object) -> str:
+        """`guides/<name>.md` with *facts*."""
+        return self._render(f"guides/{name}.md", facts)
+
+    def text(self, name: str) -> str:
+        """`<name>.md` as it stands; read at start-up, and so without an engine for templates."""
+        return _read(f"{name}.md").strip()
+
+    def _render(self, path: str, facts: dict[str, object]) -> str:
+        return self._environment.get_template(path, globals=GLOBALS).render(facts).strip()
+
+    @cached_property
+    def _environment(self) -> "jinja2.Environment":
+        # Late, because start-up has a budget and a short-lived probe reads no text.
+        import jinja2  # noqa: PLC0415
+
+        environment = jinja2.Environment(
+            loader=jinja2.FunctionLoader(_read),
+            undefined=jinja2.StrictUndefined,
+            autoescape=False,  # noqa: S701  # Markdown for a reader, not HTML for a browser
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+        environment.filters.update(FILTERS)
+        return environment
+
+
+def _read(path: str) -> str:
+    return folder().joinpath(path).read_text(encoding="utf-8")
+
+
+def _sql(statement: str) -> str:
+    """A statement as code, with its length, so that one that is cut cannot pass for whole."""
+    return f"{text.code(statement, SQL_CHARACTERS_SHOWN_MAX)} ({len(statement):,} characters)"
+
+
+FILTERS = {
+    "plain": text.plain,
+    "code": text.code,
+    "link": text.link,
+    "sql": _sql,
+    "count": figures.count,
+    "rate": figures.rate,
+    "ms": figures.ms,
+    "pct": figures.pct,
+    "share": figures.share,
+    "clock": figures.clock,
+    "spent": figures.credits_spent,
+    "estimated": figures.credits_estimated,
+    "kind": kind_of,
+}
+GLOBALS: dict[str, object] = {
+    "tool": SimpleNamespace(**{name.value: name.value for name in ToolName}),
+    "guide": SimpleNamespace(**{name.value: name.value for name in GuideName}),
+    "summary_uri": SUMMARY_URI,
+    "series_uri": SERIES_URI,
+    "log_file": LOG_FILE,
+}

@@ -1,0 +1,58 @@
+"""Watches one run for a bounded time and tells when there is something to tell.
+
+Knows nothing of tools or texts: snapshots come from a reader, and go to a listener.
+"""
+
+import math
+from collections.abc import Awaitable, Callable
+
+import anyio
+
+from benchgate.domain.runs import RunSnapshot, RunStatus, is_active
+from benchgate.errors import BackendUnavailable
+
+POLL_INTERVAL_SECONDS = 1
+WAIT_SECONDS_MAX = 25
+CHECK_SECONDS_MIN = 2
+
+Read = Callable[[], Awaitable[RunSnapshot]]
+Listen = Callable[[RunSnapshot], Awaitable[None]]
+
+
+async def watch(read: Read, listen: Listen, *, wait_seconds: float) -> RunSnapshot:
+    """The newest snapshot after at most *wait_seconds*, earlier if the run needs attention.
+
+    A backend that is gone for a moment is asked again until the wait is over.
+
+    Raises:
+        BackendUnavailable: it could not be reached at the first look, or at the last.
+    """
+    deadline = anyio.current_time() + min(wait_seconds, WAIT_SECONDS_MAX)
+    snapshot = await read()
+    while True:
+        left_seconds = deadline - anyio.current_time()
+        if left_seconds <= 0 or not _is_under_way(snapshot):
+            return snapshot
+        await listen(snapshot)
+        await anyio.sleep(min(POLL_INTERVAL_SECONDS, left_seconds))
+        try:
+            snapshot = await read()
+        except BackendUnavailable:
+            if anyio.current_time() + POLL_INTERVAL_SECONDS >= deadline:
+                raise
+
+
+def next_check_seconds(snapshot: RunSnapshot) -> int | None:
+    """How long the next wait should be; None where waiting brings nothing."""
+    if not is_active(snapshot.status):
+        return None
+    if snapshot.expected_seconds is None:
+        return WAIT_SECONDS_MAX
+    left_seconds = math.ceil(snapshot.expected_seconds - snapshot.elapsed_seconds) + 1
+    return max(CHECK_SECONDS_MIN, min(WAIT_SECONDS_MAX, left_seconds))
+
+
+def _is_under_way(snapshot: RunSnapshot) -> bool:
+    """Whether waiting can bring news; a status that we do not know is news itself."""
+    known = snapshot.status in RunStatus.__members__
+    return known and is_active(snapshot.status)

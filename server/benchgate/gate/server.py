@@ -1,0 +1,129 @@
+"""The gate's composition root: the only module that knows every concrete class of it.
+
+Start-up opens nothing and asks nobody: hosts start servers just to look at them.
+"""
+
+import logging
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import anyio
+import httpx
+from mcp.server import MCPServer
+from mcp.server.request_state import RequestStateSecurity
+
+import benchgate
+from benchgate.errors import BenchgateError
+from benchgate.gate import completions, guides, resources
+from benchgate.gate.approvals import Approvals
+from benchgate.gate.backend import Backend
+from benchgate.gate.blocks import Blocks
+from benchgate.gate.completions import Known
+from benchgate.gate.embedded import EmbeddedBackend
+from benchgate.gate.starts import Starts
+from benchgate.gate.tools.catalog import CatalogTools
+from benchgate.gate.tools.results import ResultTools
+from benchgate.gate.tools.runs import RunTools
+from benchgate.gate.tools.seam import Seam
+from benchgate.gate.tools.toolset import all_tools
+from benchgate.gate.whereabouts import Embedded, configured
+from benchgate.settings import Settings
+
+RECORD_FILE = "gate.sqlite3"
+STATE_GRACE_SECONDS = 60
+
+
+@asynccontextmanager
+async def open_gate(settings: Settings) -> AsyncGenerator[MCPServer[Any]]:
+    """The whole gate, wired; what it opened on the way is closed at the end."""
+    question_ttl = timedelta(seconds=settings.question_ttl_seconds)
+    approvals = Approvals(lambda: record_url(settings), question_ttl=question_ttl)
+    # No proxy and no redirect: the backend's token travels to the backend alone.
+    async with httpx.AsyncClient(follow_redirects=False, trust_env=False) as http:
+        embedded = EmbeddedBackend(settings.data_dir, http)
+        whereabouts = configured(settings) or Embedded(embedded, settings)
+        try:
+            yield wire(settings, backend=Backend(whereabouts, http), approvals=approvals)
+        finally:
+            embedded.release()
+            with anyio.CancelScope(shield=True):
+                await approvals.close()
+
+
+def wire(settings: Settings, *, backend: Backend, approvals: Approvals) -> MCPServer[Any]:
+    """The server over *backend* and *approvals*; nothing is opened or asked yet."""
+    blocks = Blocks()
+    starts = Starts(
+        backend=backend,
+        approvals=approvals,
+        blocks=blocks,
+        ask_wait_seconds=settings.ask_wait_seconds,
+    )
+    server: MCPServer[Any] = MCPServer(
+        "benchgate",
+        title="benchgate",
+        version=benchgate.__version__,
+        instructions=blocks.text("instructions"),
+        tools=all_tools(
+            catalog=CatalogTools(backend=backend, blocks=blocks),
+            runs=RunTools(backend=backend, starts=starts, blocks=blocks),
+            results=ResultTools(backend=backend, blocks=blocks),
+            seam=Seam(blocks=blocks, embedded=settings.backend_url is None),
+        ),
+        # A sealed question lives a little longer than the question, so that an answer that comes
+        # too late is told so by us, and not by the SDK as a broken state.
+        request_state_security=RequestStateSecurity.ephemeral(
+            ttl=settings.question_ttl_seconds + STATE_GRACE_SECONDS
+        ),
+        log_level="WARNING",
+    )
+    guides.register(server, blocks)
+    resources.register(server, read_snapshot=backend.snapshot, read_series=backend.series)
+    completions.register(server, lambda: known(backend))
+    return server
+
+
+async def known(backend: Backend) -> Known:
+    """The templates and runs that can be named without starting a backend."""
+    try:
+        if not await backend.is_known_alive():
+            return Known()
+        templates, runs = await backend.templates(), await backend.runs()
+    except BenchgateError:
+        return Known()
+    return Known(
+        templates=tuple((t.template_id, t.template_name) for t in templates),
+        run_ids=tuple(run.run_id for run in runs),
+    )
+
+
+def record_url(settings: Settings) -> str:
+    """Where the gate's own record lies."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return f"sqlite:///{Path(settings.data_dir / RECORD_FILE).as_posix()}"
+
+
+def serve(
+    settings: Settings,
+    *,
+    transport: Literal["stdio", "http"],
+    host: str = "127.0.0.1",
+    port: int = 8765,
+) -> None:
+    """Serve until the client goes away; on stdio, stdout belongs to the protocol alone."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+
+    async def run() -> None:
+        async with open_gate(settings) as server:
+            if transport == "stdio":
+                await server.run_stdio_async()
+            else:
+                await server.run_streamable_http_async(host=host, port=port)
+
+    anyio.run(run)

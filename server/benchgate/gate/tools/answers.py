@@ -1,0 +1,131 @@
+"""What the tools answer with: structured values, and the result that carries them as text too."""
+
+from collections.abc import Sequence
+
+from mcp.types import CallToolResult, ContentBlock, ResourceLink, TextContent
+from pydantic import Field
+
+from benchgate.domain.approvals import StartOutcome
+from benchgate.domain.contract import ErrorRow
+from benchgate.domain.preflight import PreflightWarning
+from benchgate.domain.runs import LiveMetrics, Summary
+from benchgate.domain.values import Value
+
+
+class TemplateLine(Value):
+    """A template in few words."""
+
+    template_id: str
+    template_name: str
+    target: str
+    load_mode: str
+    expected_seconds: int | None = None
+    estimated_cost: float | None = Field(default=None, description="Credits")
+
+
+class TemplatesAnswer(Value):
+    """Templates, newest first; `total` counts those that were left out too."""
+
+    templates: tuple[TemplateLine, ...]
+    total: int
+
+
+class ConnectionLine(Value):
+    """A connection in few words; never a secret."""
+
+    connection_id: str
+    connection_name: str
+    connection_type: str
+    has_password: bool
+
+
+class ConnectionsAnswer(Value):
+    """The saved connections."""
+
+    connections: tuple[ConnectionLine, ...]
+
+
+class CreatedAnswer(Value):
+    """A prepared run."""
+
+    run_id: str
+    status: str
+    template_name: str
+    dashboard_url: str | None = None
+
+
+class PreflightAnswer(Value):
+    """What to know before the start."""
+
+    run_id: str
+    can_proceed: bool
+    warnings: tuple[PreflightWarning, ...]
+
+
+class StartAnswer(Value):
+    """Whether this call started the run, and if not, why."""
+
+    run_id: str
+    outcome: StartOutcome
+    status: str | None = None
+    reason: str | None = None
+    note: str | None = Field(default=None, description="The person's own words")
+    dashboard_url: str | None = None
+
+
+class StatusAnswer(Value):
+    """Where a run is."""
+
+    run_id: str
+    status: str
+    phase: str | None = None
+    reason: str | None = None
+    elapsed_seconds: float
+    expected_seconds: float | None = None
+    progress_pct: float | None = None
+    current_step: int | None = None
+    total_steps: int | None = None
+    current_concurrency: int | None = None
+    metrics: LiveMetrics | None = Field(default=None, description="The last second")
+    summary: Summary | None = Field(default=None, description="The whole measurement")
+    estimated_cost: float | None = Field(default=None, description="Credits")
+    next_check_seconds: int | None = Field(
+        default=None, description="wait_seconds for the next call; absent once the run ended"
+    )
+
+
+class StopAnswer(Value):
+    """What stopping came to."""
+
+    run_id: str
+    status: str
+
+
+class ErrorsAnswer(Value):
+    """A run's errors by category."""
+
+    run_id: str
+    rows: tuple[ErrorRow, ...]
+
+
+class Refusal(Value):
+    """Why a call could not be carried out, and what to do instead."""
+
+    code: str
+    message: str
+    hint: str
+
+
+def answer(text: str, value: Value, *, links: Sequence[ResourceLink] = ()) -> CallToolResult:
+    """*value* as a result, with *text* for the reader."""
+    content: list[ContentBlock] = [TextContent(type="text", text=text.strip()), *links]
+    structured = value.model_dump(mode="json", exclude_none=True)
+    return CallToolResult(content=content, structured_content=structured)
+
+
+def refusal(text: str, why: Refusal) -> CallToolResult:
+    """*why* as an error result."""
+    content: list[ContentBlock] = [TextContent(type="text", text=text.strip())]
+    return CallToolResult(
+        content=content, structured_content=why.model_dump(mode="json"), is_error=True
+    )

@@ -1,0 +1,146 @@
+"""The tools of one run's life: create, check, start, watch, stop."""
+
+from typing import Annotated
+
+from mcp.server.mcpserver import Context
+from mcp.types import CallToolResult, InputRequiredResult
+from pydantic import Field
+
+from benchgate.domain.approvals import StartOutcome
+from benchgate.domain.runs import RunSnapshot, RunStatus
+from benchgate.domain.values import RunId, TemplateId
+from benchgate.gate import monitor
+from benchgate.gate.backend import Backend
+from benchgate.gate.blocks import Blocks
+from benchgate.gate.starts import NotStarted, Started, Starts
+from benchgate.gate.tools.answers import (
+    CreatedAnswer,
+    PreflightAnswer,
+    StartAnswer,
+    StatusAnswer,
+    StopAnswer,
+    answer,
+)
+
+WaitSeconds = Annotated[float, Field(ge=0, le=monitor.WAIT_SECONDS_MAX)]
+
+
+class RunTools:
+    """What an agent can do with a run."""
+
+    def __init__(self, *, backend: Backend, starts: Starts, blocks: Blocks) -> None:
+        """Act on *backend*, start through *starts* alone, and tell in *blocks*."""
+        self._backend = backend
+        self._starts = starts
+        self._blocks = blocks
+
+    async def create_run(self, template_id: TemplateId) -> Annotated[CallToolResult, CreatedAnswer]:
+        """Create a PREPARED run from a template. It loads nothing until start_run."""
+        created = await self._backend.create_run(template_id)
+        run = await self._backend.snapshot(created.run_id)
+        return answer(
+            self._blocks.render("created", run=run),
+            CreatedAnswer(
+                run_id=run.run_id,
+                status=run.status,
+                template_name=run.template_name,
+                dashboard_url=run.dashboard_url,
+            ),
+        )
+
+    async def preflight(self, run_id: RunId) -> Annotated[CallToolResult, PreflightAnswer]:
+        """Check a prepared run for problems. Show every warning to the person."""
+        detail = await self._backend.run(run_id)
+        report = await self._backend.preflight(run_id)
+        text = self._blocks.render("preflight", report=report, template_name=detail.template_name)
+        return answer(text, PreflightAnswer.model_validate(report.model_dump()))
+
+    async def start_run(
+        self, run_id: RunId, ctx: Context
+    ) -> Annotated[CallToolResult, StartAnswer] | InputRequiredResult:
+        """Ask the person whether to start a prepared run, and start it only on their yes.
+
+        You cannot answer for them. On any outcome but "started" nothing runs: follow the text.
+        """
+        ending = await self._starts.start(run_id, ctx)
+        if isinstance(ending, InputRequiredResult):
+            return ending
+        return self._started(ending) if isinstance(ending, Started) else self._not_started(ending)
+
+    async def get_status(
+        self, run_id: RunId, ctx: Context, wait_seconds: WaitSeconds = 0
+    ) -> Annotated[CallToolResult, StatusAnswer]:
+        """Read a run's state and figures, waiting for its end at most wait_seconds.
+
+        Repeat with next_check_seconds as wait_seconds until the run has ended.
+        Only a COMPLETED run has final figures.
+        """
+
+        async def tell(run: RunSnapshot) -> None:
+            line = self._blocks.render("progress_line", run=run).strip()
+            await ctx.report_progress(run.elapsed_seconds, run.expected_seconds, line)
+
+        run = await monitor.watch(
+            lambda: self._backend.snapshot(run_id), tell, wait_seconds=wait_seconds
+        )
+        return self._status(run)
+
+    async def stop_run(self, run_id: RunId) -> Annotated[CallToolResult, StopAnswer]:
+        """Stop a run. Needs no approval."""
+        changed = await self._backend.stop(run_id)
+        run = RunSnapshot(run_id=run_id, status=changed.status)
+        text = self._blocks.render("stop_requested", run=run)
+        return answer(text, StopAnswer(run_id=run_id, status=changed.status))
+
+    def _started(self, started: Started) -> CallToolResult:
+        run = started.snapshot
+        return answer(
+            self._blocks.render("started", run=run),
+            StartAnswer(
+                run_id=run.run_id,
+                outcome=StartOutcome.STARTED,
+                status=run.status,
+                dashboard_url=run.dashboard_url,
+            ),
+        )
+
+    def _not_started(self, ending: NotStarted) -> CallToolResult:
+        text = self._blocks.render(
+            "not_started",
+            outcome=ending.outcome.value,
+            run_id=ending.run_id,
+            template_name=ending.template_name,
+            reason=ending.reason,
+            note=ending.note,
+        )
+        return answer(
+            text,
+            StartAnswer(
+                run_id=ending.run_id,
+                outcome=ending.outcome,
+                reason=ending.reason,
+                note=ending.note or None,
+            ),
+        )
+
+    def _status(self, run: RunSnapshot) -> CallToolResult:
+        next_check_seconds = monitor.next_check_seconds(run)
+        text = self._blocks.render(
+            BLOCKS.get(run.status, "progress"), run=run, next_check_seconds=next_check_seconds
+        )
+        fields = run.model_dump(exclude={"dashboard_url"})
+        return answer(
+            text,
+            StatusAnswer.model_validate(
+                fields
+                | {"progress_pct": run.progress_pct, "next_check_seconds": next_check_seconds}
+            ),
+        )
+
+
+BLOCKS: dict[str, str] = {
+    RunStatus.COMPLETED: "completed",
+    RunStatus.FAILED: "failed",
+    RunStatus.CANCELLED: "ended",
+    RunStatus.STOPPED: "ended",
+}

@@ -1,0 +1,51 @@
+"""JSON schemas as small as they can be: every token of them is read by a model at every turn."""
+
+from collections.abc import Mapping
+from typing import Any
+
+# What says nothing that the name and the rest do not say.
+DROPPED = frozenset({"title", "$defs"})
+
+
+def slim(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """*schema* without titles, references and null alternatives.
+
+    Null alternatives can go because results leave out what is None, and arguments have defaults.
+    """
+    definitions: Mapping[str, Any] = schema.get("$defs", {})
+    slimmed = _slim(dict(schema), definitions)
+    assert isinstance(slimmed, dict)
+    return slimmed  # pyright: ignore[reportUnknownVariableType]
+
+
+def _slim(node: Any, definitions: Mapping[str, Any]) -> Any:
+    if isinstance(node, list):
+        return [_slim(item, definitions) for item in node]  # pyright: ignore[reportUnknownVariableType]
+    if not isinstance(node, dict):
+        return node
+    fields: dict[str, Any] = _resolved(node, definitions)  # pyright: ignore[reportUnknownArgumentType]
+    return {
+        key: _properties(value, definitions) if key == "properties" else _slim(value, definitions)
+        for key, value in fields.items()
+        if key not in DROPPED and not (key == "default" and value is None)
+    }
+
+
+def _properties(properties: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
+    # Names of properties are not keywords: one that is called `title` stays.
+    return {name: _slim(value, definitions) for name, value in properties.items()}
+
+
+def _resolved(node: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
+    """*node* with its reference looked up and its null alternative taken away."""
+    if "$ref" in node:
+        target = definitions[str(node["$ref"]).rpartition("/")[2]]
+        siblings = {key: value for key, value in node.items() if key != "$ref"}
+        # A definition's description is its docstring, written for whoever reads the code.
+        inlined = {key: value for key, value in target.items() if key != "description"}
+        return _resolved(inlined | siblings, definitions)
+    alternatives = [a for a in node.get("anyOf", []) if a != {"type": "null"}]
+    rest = {key: value for key, value in node.items() if key != "anyOf"}
+    if len(alternatives) == 1:
+        return _resolved(alternatives[0] | rest, definitions)
+    return {"anyOf": alternatives} | rest if alternatives else node

@@ -1,0 +1,98 @@
+"""The seam where our errors become tool results, and tools get their small schemas.
+
+Every failure is a result that the model can read: what happened, and what to do next. An error
+of ours keeps its words; anything else is logged, and its words stay here.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.tools import Tool
+from mcp.types import CallToolResult, ToolAnnotations
+from pydantic import PrivateAttr, ValidationError
+
+from benchgate.domain.text import one_line
+from benchgate.errors import BackendUnavailable, BenchgateError, InvalidInput
+from benchgate.gate.blocks import Blocks
+from benchgate.gate.tools.answers import Refusal, refusal
+from benchgate.gate.tools.schemas import slim
+
+logger = logging.getLogger(__name__)
+
+VALUE_CHARACTERS_MAX = 80
+UNEXPECTED = Refusal(
+    code="internal",
+    message="benchgate met an error that it did not expect.",
+    hint="Nothing more was done. Read the state with get_status; the cause is in the server's log.",
+)
+
+
+class GateTool(Tool):
+    """A tool whose failures are results."""
+
+    _seam: "Seam" = PrivateAttr()
+
+    @classmethod
+    def of(
+        cls, function: Callable[..., Any], *, title: str, annotations: ToolAnnotations, seam: "Seam"
+    ) -> "GateTool":
+        """*function* as a tool, described by its docstring, its failures told by *seam*."""
+        description = " ".join((function.__doc__ or "").split())
+        made = cls.from_function(
+            function, title=title, description=description, annotations=annotations
+        )
+        assert isinstance(made, cls)
+        made._seam = seam
+        made.parameters = slim(made.parameters)
+        if made.fn_metadata.output_schema is not None:
+            made.fn_metadata.output_schema = slim(made.fn_metadata.output_schema)
+        return made
+
+    async def run(
+        self, arguments: dict[str, Any], context: Any, convert_result: bool = False
+    ) -> Any:
+        """Run the tool; of what it raises only protocol errors go further."""
+        try:
+            self.fn_metadata.validate_arguments(arguments)
+        except ValidationError as exc:
+            return self._seam.result(self.name, bad_argument(exc))
+        try:
+            return await super().run(arguments, context, convert_result)
+        except ToolError as exc:
+            # The SDK wraps whatever the body raised.
+            return self._seam.result(self.name, exc.__cause__ or exc)
+
+
+class Seam:
+    """Tells failures in the specification's blocks."""
+
+    def __init__(self, *, blocks: Blocks, embedded: bool) -> None:
+        """*embedded*: the backend is this user's own, which changes what can be done."""
+        self._blocks = blocks
+        self._embedded = embedded
+
+    def result(self, tool: str, error: BaseException) -> CallToolResult:
+        """*error* of *tool* as a result."""
+        if not isinstance(error, BenchgateError):
+            logger.error("Tool %s failed unexpectedly", tool, exc_info=error)
+            return self._told("error", UNEXPECTED)
+        why = Refusal(code=error.code, message=one_line(str(error)), hint=one_line(error.hint))
+        if isinstance(error, BackendUnavailable):
+            return self._told("connection_lost", why)
+        return self._told("creation_failed" if tool == "create_run" else "error", why)
+
+    def _told(self, block: str, why: Refusal) -> CallToolResult:
+        facts = why.model_dump() | {"embedded": self._embedded}
+        return refusal(self._blocks.render(block, **facts), why)
+
+
+def bad_argument(error: ValidationError) -> InvalidInput:
+    """The first thing wrong with the arguments, as field, value and rule."""
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    value = one_line(repr(first["input"]), VALUE_CHARACTERS_MAX)
+    if first["type"] == "missing":
+        return InvalidInput(f"{field} is required.", hint=f"Call again with {field}.")
+    return InvalidInput(f"{field}: {value} cannot be used: {one_line(first['msg'])}.")

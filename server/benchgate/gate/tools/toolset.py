@@ -1,0 +1,71 @@
+"""The list of all tools, in the order in which they are listed, with what hosts are told of them.
+
+`preflight` comes first: it requires an argument and is harmless, and some checkers call the first
+tool of a list just to see it fail.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from mcp.server.mcpserver.tools import Tool
+from mcp.types import ToolAnnotations
+
+from benchgate.domain.values import Value
+from benchgate.gate.names import ToolName
+from benchgate.gate.tools.catalog import CatalogTools
+from benchgate.gate.tools.results import ResultTools
+from benchgate.gate.tools.runs import RunTools
+from benchgate.gate.tools.seam import GateTool, Seam
+
+
+class Nature(Value):
+    """What a host may know of a tool before it lets a model call it."""
+
+    reads_only: bool = False
+    destroys: bool = False
+    repeatable: bool = False
+
+    def annotations(self) -> ToolAnnotations:
+        """The same in the protocol's words; every tool reaches out to a backend."""
+        return ToolAnnotations(
+            read_only_hint=self.reads_only,
+            destructive_hint=self.destroys,
+            idempotent_hint=self.repeatable,
+            open_world_hint=True,
+        )
+
+
+READS = Nature(reads_only=True, repeatable=True)
+
+NATURES: dict[ToolName, tuple[str, Nature]] = {
+    ToolName.PREFLIGHT: ("Check a run before its start", READS),
+    ToolName.LIST_TEMPLATES: ("List templates", READS),
+    ToolName.LIST_CONNECTIONS: ("List connections", READS),
+    ToolName.CREATE_RUN: ("Create a run", Nature()),
+    ToolName.START_RUN: ("Start a run on a person's yes", Nature(destroys=True)),
+    ToolName.GET_STATUS: ("Read a run's state", READS),
+    ToolName.STOP_RUN: ("Stop a run", Nature(destroys=True, repeatable=True)),
+    ToolName.GET_RESULTS: ("Hand over results", READS),
+    ToolName.GET_ERRORS: ("Read a run's errors", READS),
+}
+
+
+def all_tools(
+    *, catalog: CatalogTools, runs: RunTools, results: ResultTools, seam: Seam
+) -> list[Tool]:
+    """Every tool, ready to serve."""
+    functions: dict[ToolName, Callable[..., Any]] = {
+        ToolName.PREFLIGHT: runs.preflight,
+        ToolName.LIST_TEMPLATES: catalog.list_templates,
+        ToolName.LIST_CONNECTIONS: catalog.list_connections,
+        ToolName.CREATE_RUN: runs.create_run,
+        ToolName.START_RUN: runs.start_run,
+        ToolName.GET_STATUS: runs.get_status,
+        ToolName.STOP_RUN: runs.stop_run,
+        ToolName.GET_RESULTS: results.get_results,
+        ToolName.GET_ERRORS: results.get_errors,
+    }
+    return [
+        GateTool.of(functions[name], title=title, annotations=nature.annotations(), seam=seam)
+        for name, (title, nature) in NATURES.items()
+    ]

@@ -1,0 +1,60 @@
+"""Where the backend is: at a configured address, or the embedded one of this user."""
+
+from benchgate.domain.rendezvous import BackendRecord
+from benchgate.gate.backend import Address
+from benchgate.gate.embedded import EmbeddedBackend
+from benchgate.settings import Settings
+
+
+class Configured:
+    """A backend that someone else runs, at `BENCHGATE_BACKEND_URL`."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    async def ensure(self) -> Address:
+        """The configured address."""
+        return self._address
+
+    async def find(self) -> Address | None:
+        """The configured address."""
+        return self._address
+
+
+class Embedded:
+    """The embedded backend, started on demand."""
+
+    def __init__(self, embedded: EmbeddedBackend, settings: Settings) -> None:
+        self._embedded = embedded
+        self._settings = settings
+
+    async def ensure(self) -> Address:
+        """Where the embedded backend is; it is started if need be."""
+        return self._address(await self._embedded.ensure())
+
+    async def find(self) -> Address | None:
+        """Where it is, if it is alive."""
+        record = await self._embedded.find()
+        return self._address(record) if record else None
+
+    def _address(self, record: BackendRecord) -> Address:
+        dashboard_url = self._settings.dashboard_url
+        return Address(
+            url=record.url,
+            token=record.token,
+            dashboard_url=str(dashboard_url or record.url),
+        )
+
+
+def configured(settings: Settings) -> Configured | None:
+    """The configured backend, where one is."""
+    if settings.backend_url is None:
+        return None
+    url = str(settings.backend_url).rstrip("/")
+    return Configured(
+        Address(
+            url=url,
+            token=settings.backend_token,
+            dashboard_url=str(settings.dashboard_url or url),
+        )
+    )

@@ -1,0 +1,135 @@
+"""What the documents say is true: sections are fresh, snippets work, and what is named exists."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+from pydantic import TypeAdapter
+
+from benchgate.domain.contract import ConnectionDraft
+from benchgate.domain.templates import TemplateDraft
+from benchgate.gate.names import SERIES_URI, SUMMARY_URI, GuideName, ToolName
+from benchgate.settings import PREFIX, Settings
+from docs.sections import DOCUMENTS, SECTION, rewritten
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")], key=lambda path: path.as_posix()
+)
+FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?://|#)(?P<path>[^)#]+)")
+CODE = re.compile(r"`([^`\n]+)`")
+TRANSCRIPT = re.compile(r"<!-- transcript -->(.*)<!-- end of transcript -->", re.DOTALL)
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def fences(path: Path, language: str) -> Iterator[str]:
+    for match in FENCE.finditer(path.read_text(encoding="utf-8")):
+        if match["language"] == language:
+            yield match["body"]
+
+
+def prose(path: Path) -> str:
+    return FENCE.sub("", path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+async def test_what_is_drawn_from_the_code_is_as_the_code_is_now(path: Path) -> None:
+    """`make docs` draws it anew."""
+    text = await anyio.Path(path).read_text(encoding="utf-8")
+    assert SECTION.search(text)
+    assert await rewritten(text) == text
+
+
+def test_every_snippet_for_a_host_launches_the_server_of_mcp_json() -> None:
+    entry = json.loads((ROOT / "mcp.json").read_text(encoding="utf-8"))["mcpServers"]["benchgate"]
+    snippets = [json.loads(snippet) for snippet in fences(ROOT / "README.md", "json")]
+    assert len(snippets) == 4
+    for snippet in snippets:
+        ((_, servers),) = snippet.items()
+        assert {"type": "stdio"} | servers["benchgate"] == entry
+    claude = next(body for body in fences(ROOT / "README.md", "sh") if body.startswith("claude"))
+    assert claude.strip().endswith(f"benchgate -- {entry['command']}")
+
+
+def test_every_body_in_the_page_on_templates_is_accepted() -> None:
+    drafts = TypeAdapter[TemplateDraft | ConnectionDraft](TemplateDraft | ConnectionDraft)
+    bodies = [drafts.validate_json(body) for body in fences(ROOT / "docs/templates.md", "json")]
+    assert [type(body) for body in bodies] == [TemplateDraft, TemplateDraft, ConnectionDraft]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_every_link_leads_somewhere(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert [m["path"] for m in LINK.finditer(text) if not (path.parent / m["path"]).exists()] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_every_make_target_that_is_named_exists(path: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    named = set(re.findall(r"(?:`|^)make ([a-z]+)", path.read_text(encoding="utf-8"), re.M))
+    assert named <= targets
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_every_setting_that_is_named_exists(path: Path) -> None:
+    known = {f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
+    assert set(re.findall(rf"{PREFIX}[A-Z_]+", path.read_text(encoding="utf-8"))) <= known
+
+
+def test_every_setting_is_documented() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [f for f in Settings.model_fields if f"`{PREFIX}{f.upper()}`" not in text] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_every_benchgate_command_that_is_named_exists(path: Path) -> None:
+    commands = re.findall(r"`benchgate ((?:[a-z]+|--[a-z-]+)(?: --[a-z-]+)*)", prose(path))
+    for command in commands:
+        words = command.split()
+        subcommand = [word for word in words if not word.startswith("--")]
+        told = help_of(subcommand)
+        assert all(option in told for option in words if option.startswith("--")), command
+
+
+def test_every_tool_prompt_and_resource_is_told_of() -> None:
+    told = set(CODE.findall((ROOT / "README.md").read_text(encoding="utf-8")))
+    assert {*ToolName, *GuideName, SUMMARY_URI, SERIES_URI} <= told
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_a_line_of_prose_holds_one_sentence(path: Path) -> None:
+    lines = [line for line in prose(path).splitlines() if not line.startswith("|")]
+    assert [line for line in lines if re.search(r"[a-z`)*][.!?] +[A-Z`*]", line)] == []
+
+
+def test_the_transcript_shows_blocks_that_the_server_really_has() -> None:
+    found = TRANSCRIPT.search((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert found is not None
+    blocks = "".join(
+        block.read_text(encoding="utf-8") for block in (ROOT / "prompts" / "blocks").iterdir()
+    )
+    headings = re.findall(r"^## (.+)$", found[1], re.M)
+    assert headings
+    assert [
+        heading for heading in headings if f"## {heading.partition(' (')[0]}" not in blocks
+    ] == []
+
+
+def help_of(subcommand: list[str]) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchgate", *subcommand, "--help"],
+        capture_output=True,
+        check=True,
+        encoding="utf-8",
+    )
+    return done.stdout

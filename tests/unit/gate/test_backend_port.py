@@ -1,0 +1,146 @@
+"""The backend port against every way in which a server can fail to keep the contract."""
+
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+import respx
+from pydantic import SecretStr
+
+from benchgate.errors import (
+    BackendError,
+    BackendUnavailable,
+    BenchgateError,
+    Conflict,
+    InvalidInput,
+    NotFound,
+)
+from benchgate.gate.backend import ANSWER_BYTES_MAX, Address, Backend
+from benchgate.gate.whereabouts import Configured
+
+pytestmark = pytest.mark.anyio
+
+URL = "http://backend.test"
+RUN: dict[str, Any] = {
+    "run_id": "r1",
+    "test_id": "t1",
+    "status": "RUNNING",
+    "template_id": "a",
+    "template_name": "orders",
+    "config": {"database": "d", "table_name": "t", "custom_point_lookup_pct": 100},
+    "created_at": "2026-01-01T00:00:00Z",
+}
+TEST: dict[str, Any] = {"test_id": "t1", "run_id": "r1", "status": "RUNNING"}
+
+
+@pytest.fixture
+async def backend() -> AsyncIterator[Backend]:
+    address = Address(url=URL, token=SecretStr("secret"), dashboard_url="http://pages.test/")
+    async with httpx.AsyncClient(trust_env=False) as http:
+        yield Backend(Configured(address), http)
+
+
+@respx.mock
+async def test_a_snapshot_is_read_by_the_test_id_that_the_run_names(backend: Backend) -> None:
+    run = respx.get(f"{URL}/api/runs/r1/").respond(json=RUN)
+    test = respx.get(f"{URL}/api/tests/t1/").respond(
+        json=TEST | {"dashboard_url": "/dashboard/r1?key=k"}
+    )
+    first, second = await backend.snapshot("r1"), await backend.snapshot("r1")
+    assert first == second
+    assert first.dashboard_url == "http://pages.test/dashboard/r1?key=k"
+    assert (run.call_count, test.call_count) == (1, 2)
+    assert test.calls.last.request.headers["Authorization"] == "Bearer secret"
+
+
+@pytest.mark.parametrize("path", ["https://elsewhere.test/", "//elsewhere.test/x", "", None])
+@respx.mock
+async def test_a_dashboard_link_never_leads_elsewhere(backend: Backend, path: str | None) -> None:
+    respx.get(f"{URL}/api/runs/r1/").respond(json=RUN)
+    respx.get(f"{URL}/api/tests/t1/").respond(json=TEST | {"dashboard_url": path})
+    assert (await backend.snapshot("r1")).dashboard_url is None
+
+
+@respx.mock
+async def test_a_status_that_nobody_knows_is_passed_on(backend: Backend) -> None:
+    respx.get(f"{URL}/api/runs/r1/").respond(json=RUN)
+    respx.get(f"{URL}/api/tests/t1/").respond(json=TEST | {"status": "HIBERNATING\n# x"})
+    assert (await backend.snapshot("r1")).status == "HIBERNATING # x"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "words"),
+    [
+        ({"status_code": 404, "json": {"detail": "Run not found: r1"}}, NotFound, "r1"),
+        ({"status_code": 409, "json": {"detail": "Run x is active"}}, Conflict, "x is active"),
+        ({"status_code": 422, "json": {"detail": [{"field": "f"}]}}, InvalidInput, "field"),
+        ({"status_code": 400, "json": {"detail": "no"}}, InvalidInput, "no"),
+        ({"status_code": 404, "text": "<h1>nginx</h1>"}, BackendError, "404"),
+        ({"status_code": 401, "json": {"detail": "who?"}}, BackendError, "credentials"),
+        ({"status_code": 500, "html": "<h1>Traceback</h1>"}, BackendError, "500"),
+        ({"status_code": 503, "json": {"detail": {"code": "X"}}}, BackendError, "503"),
+        ({"status_code": 200, "html": "<h1>hello</h1>"}, BackendError, "cannot be read"),
+        ({"status_code": 200, "text": '{"run_id": "r1", '}, BackendError, "cannot be read"),
+        ({"status_code": 200, "json": RUN | {"config": 7}}, BackendError, "config"),
+        ({"status_code": 200, "json": []}, BackendError, "cannot be read"),
+        ({"status_code": 200, "content": b"\xff\xfe"}, BackendError, "cannot be read"),
+        (
+            {"status_code": 307, "headers": {"Location": "http://elsewhere.test/"}},
+            BackendError,
+            "redirect",
+        ),
+        ({"status_code": 200, "content": b" " * (ANSWER_BYTES_MAX + 1)}, BackendError, "larger"),
+    ],
+)
+@respx.mock
+async def test_an_answer_that_is_not_as_agreed_is_told_as_what_it_is(
+    backend: Backend, answer: dict[str, Any], error: type[BenchgateError], words: str
+) -> None:
+    respx.get(f"{URL}/api/runs/r1/").respond(**answer)
+    with pytest.raises(error, match=words) as caught:
+        await backend.run("r1")
+    assert caught.value.hint
+    assert len(str(caught.value)) < 600
+
+
+@respx.mock
+async def test_a_redirect_does_not_take_the_token_elsewhere(backend: Backend) -> None:
+    respx.get(f"{URL}/api/runs/r1/").respond(307, headers={"Location": "http://elsewhere.test/"})
+    elsewhere = respx.get("http://elsewhere.test/").respond(json=RUN)
+    with pytest.raises(BackendError):
+        await backend.run("r1")
+    assert not elsewhere.called
+
+
+UNREACHABLE = [
+    httpx.ConnectError("refused"),
+    httpx.ReadError("reset"),
+    httpx.RemoteProtocolError("cut"),
+    httpx.ReadTimeout("slow"),
+    httpx.ConnectError(str(ssl.SSLCertVerificationError("self-signed"))),
+]
+
+
+@pytest.mark.parametrize("failure", UNREACHABLE, ids=lambda f: type(f).__name__)
+@respx.mock
+async def test_a_read_that_got_no_answer_is_tried_once_more(
+    backend: Backend, failure: httpx.TransportError
+) -> None:
+    respx.get(f"{URL}/api/runs/r1/").mock(side_effect=[failure, httpx.Response(200, json=RUN)])
+    assert (await backend.run("r1")).test_id == "t1"
+
+
+@pytest.mark.parametrize("failure", UNREACHABLE, ids=lambda f: type(f).__name__)
+@pytest.mark.parametrize("act", [Backend.start, Backend.stop, Backend.create_run])
+@respx.mock
+async def test_what_changes_something_is_sent_only_once(
+    backend: Backend,
+    failure: httpx.TransportError,
+    act: Callable[[Backend, str], Awaitable[object]],
+) -> None:
+    route = respx.post(url__startswith=URL).mock(side_effect=failure)
+    with pytest.raises(BackendUnavailable, match=r"http://backend\.test"):
+        await act(backend, "r1")
+    assert route.call_count == 1
