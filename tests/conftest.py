@@ -1,0 +1,11 @@
+import pytest
+from hypothesis import settings
+
+# A test's verdict must not depend on the day or on how busy the machine is.
+settings.register_profile("benchgate", derandomize=True, deadline=None)
+settings.load_profile("benchgate")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"

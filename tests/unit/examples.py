@@ -1,0 +1,87 @@
+"""Values that tests start from: whole and valid, to be changed in the one thing under test."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from benchgate.domain import cost, preflight
+from benchgate.domain.approvals import StartFacts, start_facts
+from benchgate.domain.preflight import PreflightReport, PreflightWarning, Severity
+from benchgate.domain.runs import LiveMetrics, RunSnapshot, Summary
+from benchgate.domain.templates import Template, TemplateConfig
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+CONFIG: dict[str, Any] = {
+    "table_type": "POSTGRES",
+    "database": "bench",
+    "schema": "public",
+    "table_name": "orders",
+    "custom_point_lookup_pct": 80,
+    "custom_range_scan_pct": 20,
+    "duration": 60,
+    "warmup": 5,
+    "concurrent_connections": 8,
+}
+SUMMARY = Summary(
+    total_queries=374_100,
+    average_qps=1_247,
+    p50_latency_ms=12,
+    p95_latency_ms=45,
+    p99_latency_ms=89,
+    error_rate=0,
+)
+METRICS = LiveMetrics(
+    qps=1_247,
+    p50_latency_ms=12,
+    p95_latency_ms=45,
+    p99_latency_ms=89,
+    error_rate=0,
+    active_connections=8,
+    total_queries=187_050,
+)
+MEDIUM = PreflightWarning(
+    severity=Severity.MEDIUM,
+    title="Few Connections Left",
+    message="The server has 12 connections left.",
+    recommendations=("Use fewer connections",),
+)
+HIGH = MEDIUM.model_copy(update={"severity": Severity.HIGH})
+
+
+def config_of(**changes: object) -> TemplateConfig:
+    """A valid configuration with *changes*."""
+    return TemplateConfig.model_validate(CONFIG | changes)
+
+
+def template_of(**changes: object) -> Template:
+    """A valid template with *changes*."""
+    known = {
+        "template_id": "tpl-1",
+        "template_name": "Orders lookup",
+        "config": config_of(),
+        "created_at": NOON,
+        "updated_at": NOON,
+    }
+    return Template.model_validate(known | changes)
+
+
+def snapshot_of(status: str, **changes: object) -> RunSnapshot:
+    """A run in *status* with *changes*."""
+    known = {"run_id": "run-789xyz", "status": status, "template_name": "Orders lookup"}
+    return RunSnapshot.model_validate(known | changes)
+
+
+def report_of(*warnings: PreflightWarning) -> PreflightReport:
+    """A report of *warnings*."""
+    return preflight.report("run-789xyz", list(warnings))
+
+
+def facts_of(config: TemplateConfig | None = None, *warnings: PreflightWarning) -> StartFacts:
+    """What a person is shown of a run of *config*."""
+    config = config or config_of()
+    return start_facts(
+        template_name="Orders lookup",
+        config=config,
+        preflight=report_of(*warnings),
+        cost=cost.estimate(config),
+    )
