@@ -5,6 +5,7 @@
   - NotFound              there is nothing under that id (404)
   - Conflict              the state of things forbids it now (409)
   - Unauthorized          the caller showed no valid credential (401)
+  - Forbidden             the request names a server or a page that is not ours (403)
   - SettingsError         the environment holds a setting that cannot be used
   - MissingExtra          an optional dependency is not installed (501)
   - DatabaseError         a database under test answered with an error, or not at all (502)
@@ -63,6 +64,14 @@ class Unauthorized(BenchgateError):
     code = "unauthorized"
     status = 401
     hint = "Send the token of the backend's state file, or ask for a fresh dashboard link."
+
+
+class Forbidden(BenchgateError):
+    """The request names a server that this backend is not."""
+
+    code = "forbidden"
+    status = 403
+    hint = "Use the address in the backend's state file as it stands there."
 
 
 class SettingsError(BenchgateError):

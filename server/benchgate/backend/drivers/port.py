@@ -5,7 +5,7 @@ each operation to a recorder. How it does that (threads, tasks, an event loop on
 its own affair, so that a fast database is not measured through a slow interface.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import anyio
@@ -61,6 +61,8 @@ class Assignment(Value):
     think_time_ms: int
     seed: int
     application_name: str  # every session carries it, so that its leftovers can be found
+    first_connection: int = 0  # the number of its first connection among those of all workers
+    connections_in_all: int = 1  # of all workers; keeps the keys that they insert apart
 
 
 class Recorder(Protocol):
@@ -104,15 +106,17 @@ class Driver(Protocol):
         assignment: Assignment,
         recorder: Recorder,
         *,
-        ready: Callable[[], None],
+        ready: Callable[[], Awaitable[None]],
         stop: anyio.Event,
     ) -> None:
-        """Open the connections, call *ready* once, and load the target until *stop* is set.
+        """Open the connections, await *ready* once, and load the target until *stop* is set.
 
-        A lost connection is reported and made again with back-off. When *stop* is set it closes
-        every session and returns within 2 s.
+        *ready* returns when the load shall begin, so that all workers begin together. A lost
+        connection is reported and made again with back-off. When *stop* is set it closes every
+        session and returns within 2 s.
 
         Raises:
-            DatabaseError: no connection can be made at all.
+            InvalidInput: a statement of the workload cannot be used.
+            DatabaseError: the connections that were asked for cannot all be made.
         """
         ...

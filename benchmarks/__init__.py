@@ -1,0 +1,1 @@
+"""Measured figures beside their peers, in the same run on the same machine."""

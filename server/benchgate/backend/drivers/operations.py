@@ -1,0 +1,203 @@
+"""What a connection does next, and with which values: the weighted mix of a workload.
+
+Pure and seeded: the same seed, table and connection give the same values in the same order.
+Values come from a pool that the driver sampled from the table once, so that drawing them costs a
+fraction of a microsecond while the load runs.
+"""
+
+import random
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from math import gcd
+
+from benchgate.backend.drivers.layouts import Layout
+from benchgate.backend.drivers.port import Assignment
+from benchgate.backend.drivers.statements import SCAN_ROWS, Binding, Statement
+from benchgate.domain.templates import QueryKind
+from benchgate.errors import InvalidInput
+
+KEYS_MAX = 2_000
+ROWS_MAX = 200  # whole rows can be large; keys are not
+SHARE_STEPS = 100  # shares are percentages with two decimals
+SUFFIX_BITS = 80
+
+Row = Sequence[object]
+Bind = Callable[[], Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Values sampled from the table."""
+
+    keys: Sequence[Row] = ()
+    rows: Sequence[Row] = ()  # in table order
+    maxima: Mapping[str, object] = field(
+        default_factory=dict[str, object]
+    )  # of the columns that need fresh values
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One kind of operation: which statement, and how to get the values of its parameters."""
+
+    kind: QueryKind
+    number: int  # of the statement in the workload
+    bind: Bind
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which connection among all of a run's draws the values, and from which generator."""
+
+    ordinal: int
+    among: int
+    generator: random.Random
+
+
+def seeded(*parts: object) -> random.Random:
+    """A generator of its own for *parts*."""
+    return random.Random("/".join(map(str, parts)))  # noqa: S311 - repeatable on purpose
+
+
+def place_of(assignment: Assignment, connection: int) -> Place:
+    """The place of a worker's connection number *connection*.
+
+    The application name takes part, because the texts and UUIDs that a second run with the same
+    seed inserts must differ from those of the first.
+    """
+    ordinal = assignment.first_connection + connection
+    return Place(
+        ordinal=ordinal,
+        among=assignment.connections_in_all,
+        generator=seeded(assignment.seed, assignment.application_name, ordinal),
+    )
+
+
+def needs_keys(statements: Sequence[Statement]) -> bool:
+    """Whether any of *statements* binds a key."""
+    return any(s.binding not in {Binding.NOTHING, Binding.ROW} for s in statements)
+
+
+def needs_rows(statements: Sequence[Statement]) -> bool:
+    """Whether any of *statements* binds values of whole rows."""
+    return any(s.binding in {Binding.ROW, Binding.VALUE_AND_KEY} for s in statements)
+
+
+def check_rows(statements: Sequence[Statement], layout: Layout) -> None:
+    """Refuse statements whose values have to come from a table without rows.
+
+    Raises:
+        InvalidInput: the table is empty and a statement has parameters.
+    """
+    for statement in statements:
+        if statement.binding is not Binding.NOTHING and not layout.has_rows:
+            raise _empty(statement, layout)
+
+
+def mix(
+    statements: Sequence[Statement], layout: Layout, *, pool: Pool, place: Place
+) -> list[Operation]:
+    """The operations in exactly their shares: drawing from the list uniformly is the workload."""
+    weights = [round(statement.share_pct * SHARE_STEPS) for statement in statements]
+    unit = gcd(*weights) or 1
+    mixed: list[Operation] = []
+    for number, (statement, weight) in enumerate(zip(statements, weights, strict=True)):
+        bind = _binder(statement, layout, pool=pool, place=place)
+        operation = Operation(kind=statement.kind, number=number, bind=bind)
+        mixed += [operation] * (weight // unit)
+    return mixed
+
+
+def _binder(statement: Statement, layout: Layout, *, pool: Pool, place: Place) -> Bind:
+    draw = place.generator.random
+    keys, key_count = pool.keys, len(pool.keys)
+    if statement.binding is Binding.NOTHING:
+        return tuple
+    # The table may have been emptied since it was looked at.
+    if (needs_keys([statement]) and not keys) or (needs_rows([statement]) and not pool.rows):
+        raise _empty(statement, layout)
+    if statement.binding is Binding.ROW:
+        return _row_binder(statement, layout, pool=pool, place=place)
+    if statement.binding is Binding.KEY_AND_UPPER:
+        bounds = [(key[0], _upper(key[0])) for key in keys]
+        return lambda: bounds[int(draw() * key_count)]
+    if statement.binding is Binding.VALUE_AND_KEY:
+        column = layout.names.index(layout.value_column or "")
+        values = [row[column] for row in pool.rows]
+        value_count = len(values)
+        return lambda: (values[int(draw() * value_count)], *keys[int(draw() * key_count)])
+    return lambda: keys[int(draw() * key_count)]
+
+
+def _empty(statement: Statement, layout: Layout) -> InvalidInput:
+    return InvalidInput(
+        f"{statement.kind} is not possible: {layout.name} is empty, and the values are drawn from "
+        "the rows that are there.",
+        hint="Load rows into the table first.",
+    )
+
+
+def _upper(key: object) -> int:
+    assert isinstance(key, int)
+    return key + SCAN_ROWS
+
+
+def _row_binder(statement: Statement, layout: Layout, *, pool: Pool, place: Place) -> Bind:
+    """Copies of sampled rows, each with values of its own where the table wants them unique."""
+    columns = [layout.names.index(name) for name in statement.columns]
+    templates = [[row[column] for column in columns] for row in pool.rows]
+    fresh = [
+        (statement.columns.index(name), layout.field(name).characters_max, pool.maxima.get(name))
+        for name in layout.fresh
+        if name in statement.columns
+    ]
+    steps = place.ordinal
+
+    def bind() -> Row:
+        nonlocal steps
+        row = list(templates[int(place.generator.random() * len(templates))])
+        for position, characters_max, maximum in fresh:
+            known = row[position] if maximum is None else maximum
+            row[position] = _fresh(known, steps, generator=place.generator, limit=characters_max)
+        steps += place.among
+        return row
+
+    return bind
+
+
+def _fresh(known: object, steps: int, *, generator: random.Random, limit: int | None) -> object:
+    """A value that is not in the table: past the maximum, or random where there is no order.
+
+    *steps* is different for every new row of every connection of the run.
+    """
+    if isinstance(known, str):
+        return _fresh_text(known, generator, limit=limit)
+    if isinstance(known, uuid.UUID):
+        return uuid.UUID(int=generator.getrandbits(128), version=4)
+    if isinstance(known, bytes):
+        return generator.randbytes(16)
+    return _past(known, 1 + steps)
+
+
+def _past(maximum: object, steps: int) -> object:
+    """The value *steps* after *maximum*; what has no such order stays as it is."""
+    match maximum:
+        case int() | Decimal() if not isinstance(maximum, bool):
+            return maximum // 1 + steps
+        case datetime():
+            return maximum + timedelta(microseconds=steps)
+        case date():
+            return maximum + timedelta(days=steps)
+        case _:
+            return maximum
+
+
+def _fresh_text(text: str, generator: random.Random, *, limit: int | None) -> str:
+    suffix = f"-{generator.getrandbits(SUFFIX_BITS):0{SUFFIX_BITS // 4}x}"
+    if limit is None:
+        return text + suffix
+    suffix = suffix[-limit:]
+    return text[: limit - len(suffix)] + suffix

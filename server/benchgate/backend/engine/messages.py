@@ -1,0 +1,105 @@
+"""What a worker process and the process that started it tell each other: JSON, one line each.
+
+To a worker: its assignment, then `Go` when all are ready, then perhaps `Stop`. The end of its
+input means that nobody listens any more, and is a `Stop` as well.
+From a worker: `Ready`, a `Report` for each second, and `Done` or `Broken` at the end.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from benchgate.backend.drivers.port import Assignment
+from benchgate.domain.failures import FailureKind
+from benchgate.domain.templates import QueryKind
+from benchgate.domain.values import Value
+
+# A line holds one histogram for each kind of query, a few kilobytes each at the worst.
+LINE_BYTES_MAX = 4_000_000
+
+
+class Begin(Value):
+    """The first line: what to do."""
+
+    type: Literal["begin"] = "begin"
+    assignment: Assignment
+
+
+class Go(Value):
+    """Every worker is ready: load from that instant on, for so long.
+
+    The instant is one of the machine's monotonic clock, which all its processes share.
+    """
+
+    type: Literal["go"] = "go"
+    start_ns: int
+    warmup_seconds: int
+    duration_seconds: int
+
+
+class Stop(Value):
+    """End before the time is over."""
+
+    type: Literal["stop"] = "stop"
+
+
+class Ready(Value):
+    """The worker's connections are open."""
+
+    type: Literal["ready"] = "ready"
+
+
+class KindLatencies(Value):
+    """The latencies of one kind of query, as an encoded histogram."""
+
+    kind: QueryKind
+    histogram: str
+
+
+class FailureCount(Value):
+    """Failures of one kind in one kind of query; None where it was a connection attempt."""
+
+    failure: FailureKind
+    kind: QueryKind | None
+    count: int
+    message: str  # the first of them
+    at: datetime
+
+
+class Report(Value):
+    """What happened since the report before."""
+
+    type: Literal["report"] = "report"
+    second: int  # of the load, from 1; the last one may be cut short
+    is_measured: bool
+    interval_ns: int  # exactly, by the worker's clock
+    latencies: tuple[KindLatencies, ...] = ()
+    failures: tuple[FailureCount, ...] = ()
+    last_message: str | None = None  # of the newest failure
+    connections: int
+
+
+class Done(Value):
+    """The worker has ended every session."""
+
+    type: Literal["done"] = "done"
+
+
+class Broken(Value):
+    """The worker cannot go on."""
+
+    type: Literal["broken"] = "broken"
+    reason: str
+
+
+ToWorker = Annotated[Begin | Go | Stop, Field(discriminator="type")]
+FromWorker = Annotated[Ready | Report | Done | Broken, Field(discriminator="type")]
+
+TO_WORKER: TypeAdapter[Begin | Go | Stop] = TypeAdapter(ToWorker)
+FROM_WORKER: TypeAdapter[Ready | Report | Done | Broken] = TypeAdapter(FromWorker)
+
+
+def line_of(message: Value) -> bytes:
+    """*message* as the line that carries it."""
+    return message.model_dump_json().encode() + b"\n"

@@ -1,0 +1,43 @@
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from tests.integration.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.integration.servers import PostgresServer
+
+
+@contextmanager
+def running_server() -> Generator[PostgresServer]:
+    # Not in pytest's own folder: the server runs as another user where the tests run as root, and
+    # every session of pytest closes that folder to other users anew.
+    with TemporaryDirectory(prefix="benchgate-postgres-", ignore_cleanup_errors=True) as folder:
+        server = PostgresServer(Path(folder) / "data")
+        try:
+            yield server
+        finally:
+            server.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL server that the whole session shares; make tables of your own in it."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def mortal_postgres() -> Iterator[PostgresServer]:
+    """A server of the test's own, which it may stop."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    """Each database that a driver exists for."""
+    if request.param == "sqlite":
+        return SqliteDatabase(tmp_path / "test.db")
+    return PostgresDatabase(request.getfixturevalue("postgres"))

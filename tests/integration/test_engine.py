@@ -1,0 +1,299 @@
+"""Whole loads, with worker processes, on real databases."""
+
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import psutil
+import pytest
+
+from benchgate.backend.drivers.port import Target
+from benchgate.backend.engine.crew import application_name, drive
+from benchgate.backend.engine.load import Load, Outcome, Tick
+from benchgate.domain.failures import FailureKind
+from benchgate.domain.runs import Phase
+from benchgate.domain.templates import QueryKind, QueryShare
+from tests.integration.databases import (
+    ALL_KINDS,
+    NUMBERS,
+    Database,
+    SqliteDatabase,
+    only,
+    until,
+)
+from tests.integration.servers import PostgresServer
+
+pytestmark = pytest.mark.anyio
+
+LOOKUP = QueryKind.POINT_LOOKUP
+
+
+class Ear:
+    """An observer that keeps what it hears, and can act on a tick."""
+
+    def __init__(self, on_tick: Callable[[Tick], Awaitable[None]] | None = None) -> None:
+        self.heard: list[str] = []
+        self.ticks: list[Tick] = []
+        self._on_tick = on_tick
+
+    async def ready(self) -> None:
+        self.heard.append("ready")
+
+    async def ticked(self, tick: Tick) -> None:
+        self.ticks.append(tick)
+        if self._on_tick is not None:
+            await self._on_tick(tick)
+
+    async def draining(self) -> None:
+        self.heard.append("draining")
+
+
+def load_of(
+    target: Target, workload: Sequence[QueryShare], *, warmup_s: int = 0, duration_s: int = 1
+) -> Load:
+    return Load(
+        run_id=f"run-{target.table_name}",
+        target=target,
+        workload=tuple(workload),
+        connections=4,
+        think_time_ms=0,
+        warmup_seconds=warmup_s,
+        duration_seconds=duration_s,
+        seed=7,
+    )
+
+
+async def carry_out(load: Load, ear: Ear, stop: anyio.Event | None = None) -> Outcome:
+    with anyio.fail_after(30):
+        outcome = await drive(load, stop=stop or anyio.Event(), observer=ear)
+    assert workers() == [], "a worker outlived its load"
+    return outcome
+
+
+def workers() -> list[psutil.Process]:
+    """The worker processes of this process."""
+    return workers_of(os.getpid())
+
+
+def workers_of(pid: int) -> list[psutil.Process]:
+    return [child for child in psutil.Process(pid).children() if is_worker(child)]
+
+
+def is_worker(process: psutil.Process) -> bool:
+    try:
+        return runs(process) and any("engine.worker" in part for part in process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+
+
+def runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def make_items(database: Database | PostgresServer, table: str = "items") -> None:
+    database.sql(
+        f"DROP TABLE IF EXISTS {table}",
+        f"CREATE TABLE {table} (id integer PRIMARY KEY, label text)",
+        f"{NUMBERS} INSERT INTO {table} SELECT i, 'item ' || i FROM n",
+    )
+
+
+@pytest.fixture
+def items(tmp_path: Path) -> Target:
+    file = SqliteDatabase(tmp_path / "items.db")
+    make_items(file)
+    return file.target("items")
+
+
+async def test_a_run_is_warmed_up_measured_and_added_up(database: Database) -> None:
+    make_items(database, "mixed")
+    ear = Ear()
+    load = load_of(database.target("mixed"), ALL_KINDS, warmup_s=1, duration_s=2)
+    outcome = await carry_out(load, ear)
+    assert outcome.failure is None
+    assert outcome.errors == ()
+    assert ear.heard == ["ready", "draining"]
+    assert [tick.phase for tick in ear.ticks] == [
+        Phase.WARMUP,
+        Phase.MEASUREMENT,
+        Phase.MEASUREMENT,
+    ]
+    assert [tick.elapsed_seconds for tick in ear.ticks] == [1, 2, 3]
+    assert all(tick.metrics.active_connections == 4 for tick in ear.ticks)
+    assert all(tick.metrics.qps > 0 for tick in ear.ticks)
+    assert ear.ticks[0].metrics.total_queries == 0
+    summary = outcome.summary
+    assert summary is not None
+    assert summary.total_queries == ear.ticks[-1].metrics.total_queries
+    assert 1.9 < outcome.measured_seconds < 2.5
+    assert outcome.elapsed_seconds >= 3
+    assert summary.average_qps == pytest.approx(
+        summary.total_queries / outcome.measured_seconds, abs=0.1
+    )
+    assert summary.p50_latency_ms is not None
+    assert summary.p99_latency_ms is not None
+    assert 0 < summary.p50_latency_ms <= summary.p99_latency_ms
+
+
+async def test_a_stop_ends_the_run_early_and_keeps_what_was_measured(items: Target) -> None:
+    stop = anyio.Event()
+
+    async def stop_it(_: Tick) -> None:
+        stop.set()
+
+    outcome = await carry_out(load_of(items, only(LOOKUP), duration_s=600), Ear(stop_it), stop)
+    assert outcome.failure is None
+    assert outcome.summary is not None
+    assert outcome.summary.total_queries > 0
+    assert outcome.elapsed_seconds < 5
+
+
+async def test_a_stop_in_the_warmup_leaves_nothing_measured(items: Target) -> None:
+    stop = anyio.Event()
+
+    async def stop_it(_: Tick) -> None:
+        stop.set()
+
+    load = load_of(items, only(LOOKUP), warmup_s=600)
+    outcome = await carry_out(load, Ear(stop_it), stop)
+    assert (outcome.summary, outcome.measured_seconds, outcome.failure) == (None, 0, None)
+
+
+async def test_a_stop_before_the_start_starts_nothing(items: Target) -> None:
+    stop = anyio.Event()
+    stop.set()
+    ear = Ear()
+    outcome = await carry_out(load_of(items, only(LOOKUP)), ear, stop)
+    assert (outcome.summary, outcome.failure, ear.heard) == (None, None, [])
+
+
+async def test_a_load_that_cannot_begin_says_why(items: Target) -> None:
+    lost = items.model_copy(update={"table_name": "nowhere"})
+    ear = Ear()
+    outcome = await carry_out(load_of(lost, only(LOOKUP)), ear)
+    assert outcome.failure is not None
+    assert "no such table: nowhere" in outcome.failure
+    assert (outcome.summary, ear.heard) == (None, [])
+
+
+async def test_a_killed_worker_fails_the_run(items: Target) -> None:
+    async def kill_one(tick: Tick) -> None:
+        if tick.elapsed_seconds == 1:
+            workers()[0].kill()
+
+    outcome = await carry_out(load_of(items, only(LOOKUP), duration_s=600), Ear(kill_one))
+    assert outcome.failure is not None
+    assert "ended by SIGKILL" in outcome.failure
+
+
+async def test_errors_are_counted_by_kind_with_the_first_message(database: Database) -> None:
+    make_items(database)
+    workload = (
+        only(LOOKUP)[0].model_copy(update={"share_pct": 50.0}),
+        only(QueryKind.INSERT, "INSERT INTO {table} VALUES (1, 'again')")[0].model_copy(
+            update={"share_pct": 50.0}
+        ),
+    )
+    outcome = await carry_out(load_of(database.target("items"), workload), Ear())
+    assert outcome.summary is not None
+    assert 40 < outcome.summary.error_rate < 60
+    (row,) = outcome.errors
+    assert (row.query_type, row.summary, row.level) == ("INSERT", "constraint", "WARNING")
+    assert "unique" in row.message.lower()
+    assert row.count > 10
+    assert row.earliest_occurrence is not None
+
+
+async def test_a_run_in_which_nothing_works_fails_with_the_reason(database: Database) -> None:
+    make_items(database)
+    clash = only(QueryKind.INSERT, "INSERT INTO {table} VALUES (1, 'again')")
+    outcome = await carry_out(load_of(database.target("items"), clash), Ear())
+    assert outcome.failure is not None
+    assert outcome.failure.startswith("Nothing worked at the end: ")
+    assert "unique" in outcome.failure.lower()
+
+
+async def test_a_server_that_stops_in_the_middle_fails_the_run(
+    mortal_postgres: PostgresServer,
+) -> None:
+    make_items(mortal_postgres)
+
+    async def pull_the_plug(tick: Tick) -> None:
+        if tick.elapsed_seconds == 1:
+            await anyio.to_thread.run_sync(mortal_postgres.stop)
+
+    load = load_of(mortal_postgres.target("items"), only(LOOKUP), duration_s=3)
+    outcome = await carry_out(load, Ear(pull_the_plug))
+    assert outcome.failure is not None
+    assert outcome.summary is not None
+    assert outcome.summary.total_queries > 0
+    assert FailureKind.CONNECTION in {row.summary for row in outcome.errors}
+
+
+async def test_sessions_that_are_cut_off_do_not_end_the_run(postgres: PostgresServer) -> None:
+    make_items(postgres)
+    load = load_of(postgres.target("items"), only(LOOKUP), duration_s=3)
+    name = application_name(load.run_id)
+
+    async def cut_off(tick: Tick) -> None:
+        if tick.elapsed_seconds == 1:
+            where = f"FROM pg_stat_activity WHERE application_name = '{name}'"
+            await anyio.to_thread.run_sync(
+                postgres.sql, f"SELECT pg_terminate_backend(pid) {where}"
+            )
+
+    ear = Ear(cut_off)
+    outcome = await carry_out(load, ear)
+    assert outcome.failure is None
+    assert {row.summary for row in outcome.errors} == {"connection"}
+    assert ear.ticks[-1].metrics.active_connections == 4
+    assert postgres.sessions(name) == 0
+
+
+PARENT = """
+import anyio, sys
+from benchgate.backend.engine.crew import drive
+from benchgate.backend.engine.load import Load
+
+class Ear:
+    async def ready(self): print("ready", flush=True)
+    async def ticked(self, tick): pass
+    async def draining(self): pass
+
+async def main():
+    load = Load.model_validate_json(sys.argv[1])
+    await drive(load, stop=anyio.Event(), observer=Ear())
+
+anyio.run(main)
+"""
+
+
+@asynccontextmanager
+async def parent_of(load: Load) -> AsyncGenerator[int]:
+    """Another process that carries out *load*; its id, once the load has begun."""
+    command = [sys.executable, "-c", PARENT, load.model_dump_json()]
+    async with await anyio.open_process(command, stderr=None) as process:
+        assert process.stdout is not None
+        with anyio.fail_after(15):
+            assert (await process.stdout.receive()).startswith(b"ready")
+        yield process.pid
+
+
+async def test_a_killed_parent_leaves_no_worker_and_no_session(postgres: PostgresServer) -> None:
+    make_items(postgres)
+    load = load_of(postgres.target("items"), only(LOOKUP, "SELECT pg_sleep(600)"), duration_s=600)
+    name = application_name(load.run_id)
+    async with parent_of(load) as pid:
+        await until(lambda: postgres.sessions(name) == 4)
+        orphans = workers_of(pid)
+        assert orphans
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: not any(runs(orphan) for orphan in orphans), limit_s=3)
+        await until(lambda: postgres.sessions(name) == 0, limit_s=2)
