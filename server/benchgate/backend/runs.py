@@ -1,0 +1,258 @@
+"""The runs: what each was told to do, where it stands, and what it came to.
+
+A status changes only here, in one transaction that reads it, asks the table of `domain.runs`
+and writes the answer; so two callers can never both win.
+"""
+
+import json
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from benchgate.backend.store import RUNS, SERIES, TEMPLATES
+from benchgate.backend.templates import config_text
+from benchgate.database import store_errors
+from benchgate.domain.contract import ErrorRow, RunRow
+from benchgate.domain.cost import spent
+from benchgate.domain.runs import (
+    ACTIVE,
+    TERMINAL,
+    RunEvent,
+    RunStatus,
+    Summary,
+    next_status,
+)
+from benchgate.domain.templates import Template, TemplateConfig
+from benchgate.domain.text import one_line
+from benchgate.domain.values import Value
+from benchgate.errors import Conflict, NotFound
+
+NEVER_BEGAN = "The load ended before it began."
+
+
+class Run(Value):
+    """A run as it is recorded. Its configuration is the one it was created with."""
+
+    run_id: str
+    template_id: str
+    template_name: str
+    config: TemplateConfig
+    seed: int
+    status: RunStatus
+    reason: str | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    updated_at: datetime
+    elapsed_seconds: float
+    measured_seconds: float | None
+    cost_credits: float | None
+    summary: Summary | None
+
+
+class Ending(Value):
+    """What is written when a run ends. *failed* says that it did not end as it should have."""
+
+    failed: bool = False
+    reason: str | None = None
+    summary: Summary | None = None
+    elapsed_seconds: float = 0
+    measured_seconds: float | None = None
+    cost_credits: float | None = None
+    errors: tuple[ErrorRow, ...] = ()
+
+
+class RunTable:
+    """Runs as rows. Every method is one transaction and blocks: call it from a thread."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        """Keep them in *engine*, whose schema is up to date."""
+        self._engine = engine
+
+    def add(self, template: Template, *, run_id: str, seed: int, at: datetime) -> Run:
+        """Create a prepared run of *template* as it is now."""
+        new = RUNS.insert().values(
+            run_id=run_id,
+            template_id=template.template_id,
+            template_name=template.template_name,
+            config=config_text(template.config),
+            seed=seed,
+            status=RunStatus.PREPARED,
+            elapsed_seconds=0,
+            created_at=at,
+            updated_at=at,
+        )
+        with store_errors(), self._engine.begin() as connection:
+            connection.execute(new)
+            return _run(_existing(connection, run_id))
+
+    def get(self, run_id: str) -> Run:
+        """The run of that id."""
+        with store_errors(), self._engine.begin() as connection:
+            return _run(_existing(connection, run_id))
+
+    def newest(self, *, limit: int, status: RunStatus | None = None) -> list[RunRow]:
+        """At most *limit* runs, the newest first, all or those of one status."""
+        query = RUNS.select().order_by(RUNS.c.number.desc()).limit(limit)
+        if status is not None:
+            query = query.where(RUNS.c.status == status)
+        with store_errors(), self._engine.begin() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [RunRow.model_validate(dict(row)) for row in rows]
+
+    def errors_of(self, run_id: str) -> tuple[ErrorRow, ...]:
+        """The errors that the run ended with."""
+        with store_errors(), self._engine.begin() as connection:
+            text = _existing(connection, run_id).errors
+        return tuple(ErrorRow.model_validate(row) for row in json.loads(text or "[]"))
+
+    def begin(self, run_id: str, *, at: datetime) -> Run:
+        """Start a prepared run, and count the use of its template.
+
+        Raises:
+            Conflict: it is not prepared, or another run is active.
+        """
+        with store_errors(), self._engine.begin() as connection:
+            run = _run(_existing(connection, run_id))
+            refuse_unless_prepared(run)
+            _refuse_beside_another(connection)
+            moved = _moved(connection, run_id, RunEvent.START, at=at, values={"started_at": at})
+            used = TEMPLATES.update().where(TEMPLATES.c.template_id == run.template_id)
+            connection.execute(
+                used.values(usage_count=TEMPLATES.c.usage_count + 1, last_used_at=at)
+            )
+            return moved
+
+    def move(self, run_id: str, event: RunEvent, *, at: datetime) -> Run:
+        """Tell the run that *event* happened.
+
+        Raises:
+            Conflict: a run in its status cannot take the event.
+        """
+        with store_errors(), self._engine.begin() as connection:
+            return _moved(connection, run_id, event, at=at, values={})
+
+    def end(self, run_id: str, ending: Ending, *, at: datetime) -> Run:
+        """End an active run: FAILED, or what its status leads to when its load has settled."""
+        with store_errors(), self._engine.begin() as connection:
+            run = _run(_existing(connection, run_id))
+            if run.status is RunStatus.STARTING and not ending.failed:
+                ending = ending.model_copy(update={"failed": True, "reason": NEVER_BEGAN})
+            for event in _events_to_the_end(run.status, failed=ending.failed):
+                run = _moved(connection, run_id, event, at=at, values=_columns(ending))
+            return run
+
+    def fail_active(self, reason: str, *, at: datetime) -> list[str]:
+        """End every run that is recorded as active although nobody drives it; answers their ids."""
+        active = sa.select(RUNS.c.run_id).where(RUNS.c.status.in_(ACTIVE))
+        with store_errors(), self._engine.begin() as connection:
+            run_ids = [str(run_id) for run_id in connection.scalars(active).all()]
+            for run_id in run_ids:
+                elapsed = _last_second(connection, run_id)
+                config = _run(_existing(connection, run_id)).config
+                lost: dict[str, object] = {
+                    "reason": reason,
+                    "elapsed_seconds": elapsed,
+                    "cost_credits": spent(config, elapsed).credits,
+                }
+                _moved(connection, run_id, RunEvent.FAIL, at=at, values=lost)
+        return run_ids
+
+
+def refuse_unless_prepared(run: Run) -> None:
+    """Say why *run* cannot be started, if it cannot."""
+    if run.status in ACTIVE:
+        raise Conflict(
+            f"Run {run.run_id} is already {run.status}.",
+            hint="Nothing was started again; read its status.",
+        )
+    if run.status in TERMINAL:
+        raise Conflict(
+            f"Run {run.run_id} has ended as {run.status}; a run is started once.",
+            hint="Create another run of the same template.",
+        )
+
+
+def active_elsewhere(run_id: str) -> Conflict:
+    """The refusal to start anything while *run_id* is active."""
+    return Conflict(
+        f"Run {run_id} is active, and one test runs at a time.",
+        hint="Wait for its end or stop it, then start again.",
+    )
+
+
+def _refuse_beside_another(connection: sa.Connection) -> None:
+    active = connection.scalar(sa.select(RUNS.c.run_id).where(RUNS.c.status.in_(ACTIVE)))
+    if active is not None:
+        raise active_elsewhere(active)
+
+
+def _moved(
+    connection: sa.Connection,
+    run_id: str,
+    event: RunEvent,
+    *,
+    at: datetime,
+    values: dict[str, object],
+) -> Run:
+    """Write the run after *event*; the caller's transaction holds off every other writer."""
+    status = next_status(RunStatus(_existing(connection, run_id).status), event)
+    changed = values | {"status": status, "updated_at": at}
+    if status in TERMINAL:
+        changed["ended_at"] = at
+    connection.execute(RUNS.update().where(RUNS.c.run_id == run_id).values(changed))
+    return _run(_existing(connection, run_id))
+
+
+def _events_to_the_end(status: RunStatus, *, failed: bool) -> tuple[RunEvent, ...]:
+    if failed:
+        return (RunEvent.FAIL,)
+    if status is RunStatus.RUNNING:
+        return (RunEvent.TIME_ELAPSED, RunEvent.SETTLED)
+    return (RunEvent.SETTLED,)
+
+
+def _last_second(connection: sa.Connection, run_id: str) -> float:
+    """How far the series of the run has come."""
+    furthest = sa.select(sa.func.max(SERIES.c.elapsed_seconds)).where(SERIES.c.run_id == run_id)
+    return connection.scalar(furthest) or 0
+
+
+def _columns(ending: Ending) -> dict[str, object]:
+    summary = ending.summary
+    return {
+        "reason": ending.reason,
+        "summary": None if summary is None else summary.model_dump_json(),
+        "elapsed_seconds": ending.elapsed_seconds,
+        "measured_seconds": ending.measured_seconds,
+        "cost_credits": ending.cost_credits,
+        "errors": json.dumps([row.model_dump(mode="json") for row in ending.errors]),
+    }
+
+
+def _existing(connection: sa.Connection, run_id: str) -> sa.Row[Any]:
+    row = connection.execute(RUNS.select().where(RUNS.c.run_id == run_id)).first()
+    if row is None:
+        raise NotFound(f"Run not found: {one_line(run_id, 80)}")
+    return row
+
+
+def _run(row: sa.Row[Any]) -> Run:
+    return Run(
+        run_id=row.run_id,
+        template_id=row.template_id,
+        template_name=row.template_name,
+        config=TemplateConfig.model_validate_json(row.config),
+        seed=row.seed,
+        status=RunStatus(row.status),
+        reason=row.reason,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        updated_at=row.updated_at,
+        elapsed_seconds=row.elapsed_seconds,
+        measured_seconds=row.measured_seconds,
+        cost_credits=row.cost_credits,
+        summary=None if row.summary is None else Summary.model_validate_json(row.summary),
+    )

@@ -1,0 +1,38 @@
+"""The one-second series of each run, row by row as it is measured."""
+
+import sqlalchemy as sa
+
+from benchgate.backend.store import SERIES
+from benchgate.database import store_errors
+from benchgate.domain.contract import SeriesPoint
+
+SERIES_POINTS_MAX = 3_600
+
+
+class SeriesTable:
+    """Seconds as rows. Every method is one transaction and blocks: call it from a thread."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        """Keep them in *engine*, whose schema is up to date."""
+        self._engine = engine
+
+    def add(self, run_id: str, number: int, point: SeriesPoint) -> None:
+        """Record the run's *number*th second; one row a second is what a crash can cost."""
+        values = point.model_dump() | {"run_id": run_id, "number": number}
+        with store_errors(), self._engine.begin() as connection:
+            connection.execute(SERIES.insert().values(values))
+
+    def of(self, run_id: str) -> tuple[SeriesPoint, ...]:
+        """The run's series in order, thinned to at most `SERIES_POINTS_MAX` points.
+
+        A longer one keeps every k-th second as it was measured, counted back from the last:
+        nothing is averaged, so a kept point is a second that really happened.
+        """
+        mine = SERIES.c.run_id == run_id
+        extent = sa.select(sa.func.count(), sa.func.max(SERIES.c.number)).where(mine)
+        with store_errors(), self._engine.begin() as connection:
+            count, last = connection.execute(extent).one()
+            step = max(1, -(-count // SERIES_POINTS_MAX))
+            kept = SERIES.select().where(mine, (last - SERIES.c.number) % step == 0)
+            rows = connection.execute(kept.order_by(SERIES.c.number)).mappings().all()
+        return tuple(SeriesPoint.model_validate(dict(row)) for row in rows)

@@ -1,0 +1,198 @@
+"""`/api/connections`: references in, never a secret out."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from benchgate.backend.drivers.port import Column, Driver, TableShape, Target
+from benchgate.domain.templates import QueryShare, TableType
+from benchgate.errors import DatabaseError
+from tests.unit.backend.scripted import draft, new_run, new_template, scripted_app, served
+
+pytestmark = pytest.mark.anyio
+
+SERVER: dict[str, Any] = {
+    "connection_name": "staging",
+    "connection_type": "POSTGRES",
+    "host": "db.internal",
+    "username": "bench",
+}
+SECRET = "hunter2-that-nobody-may-see"
+
+
+class ScriptedDriver:
+    """A PostgreSQL server that is not there, or answers like one that is."""
+
+    def __init__(self) -> None:
+        self.failure: DatabaseError | None = None
+        self.seen: Target | None = None
+
+    async def describe(self, target: Target) -> TableShape:
+        self.seen = target
+        if self.failure:
+            raise self.failure
+        column = Column(name="id", type_name="integer")
+        return TableShape(server_version="18.1", columns=(column,), key=("id",), has_rows=True)
+
+    async def check(self, target: Target, workload: tuple[QueryShare, ...]) -> None:
+        """Every statement is fine."""
+
+    async def drive(self, *_: Any, **__: Any) -> None:
+        raise AssertionError("nothing is loaded here")
+
+
+@pytest.fixture
+def driver() -> ScriptedDriver:
+    return ScriptedDriver()
+
+
+@pytest.fixture
+async def http(tmp_path: Path, driver: ScriptedDriver) -> AsyncIterator[httpx.AsyncClient]:
+    def drivers(_: TableType) -> Driver:
+        return driver
+
+    async with served(scripted_app(tmp_path, drivers=drivers)) as http:
+        yield http
+
+
+async def save(http: httpx.AsyncClient, **changes: Any) -> dict[str, Any]:
+    answer = await http.post("/api/connections/", json=SERVER | changes)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+async def test_a_connection_is_listed_with_the_contracts_fields(http: httpx.AsyncClient) -> None:
+    saved = await save(http, port=5433, is_default=True)
+    listed = (await http.get("/api/connections/")).json()
+    assert listed == {"connections": [saved], "total": 1}
+    assert saved["connection_name"] == "staging"
+    assert saved["port"] == 5433
+    assert saved["is_default"]
+    assert saved["is_active"]
+    assert "password" not in saved
+
+
+async def test_a_password_itself_is_refused(http: httpx.AsyncClient) -> None:
+    answer = await http.post("/api/connections/", json=SERVER | {"password": SECRET})
+    assert answer.status_code == 422
+    assert "never stored" in answer.json()["detail"][0]["rule"]
+    assert SECRET not in answer.text
+    assert (await http.get("/api/connections/")).json()["total"] == 0
+
+
+async def test_whether_the_password_can_be_found_is_seen_anew_each_time(
+    http: httpx.AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passfile = tmp_path / "pgpass"
+    services = tmp_path / "services"
+    monkeypatch.setenv("PGSERVICEFILE", str(services))
+    await save(http, password_env="BENCH_PASSWORD")
+    await save(http, passfile=str(passfile))
+    await save(http, service="staging")
+    await save(http)
+
+    async def found() -> list[bool]:
+        rows = (await http.get("/api/connections/")).json()["connections"]
+        return [row["has_password"] for row in rows][::-1]
+
+    assert await found() == [False, False, False, False]
+    monkeypatch.setenv("BENCH_PASSWORD", SECRET)
+    passfile.write_text(f"# staging\nelsewhere:*:*:*:x\ndb.internal:*:*:bench:{SECRET}\n")
+    services.write_text(f"[staging]\nhost=db.internal\npassword={SECRET}\n")
+    assert await found() == [True, True, True, False]
+    assert SECRET not in (await http.get("/api/connections/")).text
+
+
+async def test_a_default_takes_the_place_of_the_one_before(http: httpx.AsyncClient) -> None:
+    await save(http, connection_name="old", is_default=True)
+    await save(http, connection_name="new", is_default=True)
+    rows = (await http.get("/api/connections/")).json()["connections"]
+    assert {row["connection_name"]: row["is_default"] for row in rows} == {
+        "old": False,
+        "new": True,
+    }
+
+
+async def test_a_connection_that_a_template_uses_stays(http: httpx.AsyncClient) -> None:
+    saved = await save(http)
+    path = f"/api/connections/{saved['connection_id']}/"
+    config = {"table_type": "POSTGRES", "connection_id": saved["connection_id"]}
+    template_id = await new_template(http, draft("bench", name="Nightly", **config))
+    refused = await http.delete(path)
+    assert refused.status_code == 409
+    assert "Nightly" in refused.json()["detail"]
+    await http.delete(f"/api/templates/{template_id}")
+    assert (await http.delete(path)).status_code == 204
+    assert (await http.delete(path)).status_code == 404
+
+
+async def test_a_test_says_what_the_server_is(
+    http: httpx.AsyncClient, driver: ScriptedDriver
+) -> None:
+    saved = await save(http, port=5433)
+    answer = await http.post(f"/api/connections/{saved['connection_id']}/test")
+    assert answer.status_code == 200
+    assert answer.json()["success"]
+    assert answer.json()["server_version"] == "18.1"
+    assert answer.json()["latency_ms"] >= 0
+    assert driver.seen is not None
+    assert driver.seen.connection is not None
+    assert (driver.seen.connection.host, driver.seen.connection.port) == ("db.internal", 5433)
+
+
+async def test_a_test_that_fails_is_an_answer(
+    http: httpx.AsyncClient, driver: ScriptedDriver
+) -> None:
+    driver.failure = DatabaseError("connection refused\nby the server")
+    plain = await save(http)
+    unset = await save(http, password_env="BENCH_NOT_SET")
+    flake = await save(http, connection_type="SNOWFLAKE", account="ab12345")
+    for saved, message in [
+        (plain, "connection refused by the server"),
+        (unset, "The environment variable BENCH_NOT_SET is not set in the backend."),
+        (flake, "The embedded backend cannot reach SNOWFLAKE."),
+    ]:
+        answer = await http.post(f"/api/connections/{saved['connection_id']}/test/")
+        assert answer.status_code == 200
+        assert answer.json()["success"] is False
+        assert answer.json()["message"] == message
+
+
+async def preflight(http: httpx.AsyncClient, **config: Any) -> list[dict[str, Any]]:
+    run_id = await new_run(http, draft("bench", table_type="POSTGRES", **config))
+    report = (await http.get(f"/api/runs/{run_id}/preflight/")).json()
+    assert report["can_proceed"] is not bool(report["warnings"])
+    return report["warnings"]
+
+
+async def test_preflight_names_the_variable_that_is_missing(http: httpx.AsyncClient) -> None:
+    saved = await save(http, password_env="BENCH_NOT_SET")
+    (warning,) = await preflight(http, connection_id=saved["connection_id"])
+    assert warning["severity"] == "high"
+    assert "BENCH_NOT_SET" in warning["message"]
+    assert "--restart" in warning["recommendations"][0]
+
+
+async def test_preflight_names_a_connection_that_does_not_exist(http: httpx.AsyncClient) -> None:
+    (warning,) = await preflight(http, connection_id="con-gone")
+    assert warning["title"] == "Connection Does Not Exist"
+    assert "con-gone" in warning["message"]
+
+
+async def test_preflight_refuses_a_connection_of_another_kind(http: httpx.AsyncClient) -> None:
+    saved = await save(http, connection_type="SNOWFLAKE")
+    (warning,) = await preflight(http, connection_id=saved["connection_id"])
+    assert "SNOWFLAKE" in warning["message"]
+
+
+async def test_a_template_without_a_connection_uses_the_default(
+    http: httpx.AsyncClient, driver: ScriptedDriver
+) -> None:
+    await save(http, host="the-default", is_default=True)
+    assert await preflight(http) == []
+    assert driver.seen is not None
+    assert driver.seen.connection is not None
+    assert driver.seen.connection.host == "the-default"
