@@ -1,29 +1,41 @@
 # Two commands do all their own set-up: `make demo` and `make test`.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+FRESH := .venv-constraints
 ARGS ?=
 
+# The first Python that is new enough; PYTHON=/path/to/python names another.
+PYTHON ?= $(shell for candidate in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$candidate && break; done)
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+# What is built for the installation is pinned as well as what is installed.
+export PIP_CONSTRAINT := constraints.txt
+export PIP_BUILD_CONSTRAINT := constraints.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test bench format clean
+.PHONY: help demo test bench format docs constraints clean
 
 help: ## Show these commands.
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-$(VENV)/.demo-ready: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "benchgate needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "benchgate needs Python 3.11 or newer: install it, or set PYTHON=/path/to/python." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "The virtual environment could not be made (on Debian and Ubuntu: apt install python3-venv)." >&2; rm -rf $(VENV); exit 1; }
+
+$(VENV)/.demo-ready: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing benchgate and its demo into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo]'
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(BIN)/python -m pip install --quiet --editable '.[demo]'
 	@touch $@
 
 $(VENV)/.test-ready: $(VENV)/.demo-ready
-	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
+	@echo "Installing what the tests need ..."
+	@$(BIN)/python -m pip install --quiet --group dev
 	@touch $@
 
 demo: $(VENV)/.demo-ready ## A whole benchmark in conversation, on SQLite and PostgreSQL (ARGS=--yes answers for you).
@@ -44,5 +56,18 @@ format: $(VENV)/.test-ready ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: $(VENV)/.test-ready ## Draw the generated parts of the documents anew.
+	@$(BIN)/python -m docs.sections
+
+constraints: export PIP_CONSTRAINT :=
+constraints: export PIP_BUILD_CONSTRAINT :=
+constraints: ## Pin the newest versions of everything that demo and test install.
+	@rm -rf $(FRESH) && $(PYTHON) -m venv $(FRESH)
+	@$(FRESH)/bin/python -m pip install --quiet --upgrade pip hatchling editables
+	@$(FRESH)/bin/python -m pip install --quiet --editable '.[demo]'
+	@$(FRESH)/bin/python -m pip install --quiet --group dev
+	@$(FRESH)/bin/python -m pip freeze --all --exclude-editable | grep -E '^[A-Za-z0-9._-]+==' > constraints.txt
+	@rm -rf $(FRESH)
+
 clean: ## Remove what the other commands made.
-	rm -rf $(VENV) .demo .pytest_cache .ruff_cache .coverage
+	rm -rf $(VENV) .demo .pytest_cache .ruff_cache .coverage .hypothesis .import_linter_cache

@@ -113,6 +113,15 @@ def test_a_second_demo_at_the_same_time_is_refused(folder: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["demo.lock"]
 
 
+def test_a_folder_that_no_demo_has_made_is_left_alone(folder: Path) -> None:
+    precious = folder / "postgres" / "precious"
+    precious.mkdir(parents=True)
+    done = in_a_log(folder, "--yes")
+    assert done.returncode != 0
+    assert "no demo has made" in done.stderr
+    assert [path for path in folder.rglob("*") if path.name != "postgres"] == [precious]
+
+
 def test_only_a_yes_starts_a_test(folder: Path) -> None:
     """Nothing that was typed before the question, no silence and no nonsense, no and no modify."""
     with at_the_terminal(folder) as screen:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from benchgate.domain.templates import TemplateDraft
 from benchgate.gate.names import SERIES_URI, SUMMARY_URI, GuideName, ToolName
 from benchgate.settings import PREFIX, Settings
 from docs.sections import DOCUMENTS, SECTION, rewritten
+from tests.acceptance.home import Home, running_backend
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -67,6 +69,18 @@ def test_every_body_in_the_page_on_templates_is_accepted() -> None:
     assert [type(body) for body in bodies] == [TemplateDraft, TemplateDraft, ConnectionDraft]
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the page saves templates with curl")
+def test_the_way_to_save_a_template_saves_one(own_home: Home) -> None:
+    page = ROOT / "docs" / "templates.md"
+    (commands,), template = fences(page, "bash"), next(fences(page, "json"))
+    data_dir = own_home.settings.data_dir
+    with running_backend(own_home):
+        (data_dir / "template.json").write_text(template, encoding="utf-8")
+        subprocess.run(["bash", "-euc", commands], cwd=data_dir, check=True)
+        (saved,) = own_home.ask("GET", "/api/templates/")
+    assert saved["template_name"] == json.loads(template)["template_name"]
+
+
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_every_link_leads_somewhere(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
@@ -93,11 +107,12 @@ def test_every_setting_is_documented() -> None:
 
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_every_benchgate_command_that_is_named_exists(path: Path) -> None:
-    commands = re.findall(r"`benchgate ((?:[a-z]+|--[a-z-]+)(?: --[a-z-]+)*)", prose(path))
-    for command in commands:
+    text = path.read_text(encoding="utf-8")
+    for command in re.findall(
+        r"(?:`|^)benchgate ((?:[a-z]+|--[a-z-]+)(?: --[a-z-]+)*)", text, re.M
+    ):
         words = command.split()
-        subcommand = [word for word in words if not word.startswith("--")]
-        told = help_of(subcommand)
+        told = help_of([word for word in words if not word.startswith("--")])
         assert all(option in told for option in words if option.startswith("--")), command
 
 

@@ -1,0 +1,177 @@
+"""The parts of the documents that are drawn from the code, between markers in the Markdown.
+
+`python -m docs.sections` rewrites them; a test fails when one is stale. What is generated is
+nowhere else written by hand.
+"""
+
+import re
+import tempfile
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+from mcp import Client
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from benchgate.domain import approvals, runs
+from benchgate.domain.templates import GenericQuery, Scaling, TemplateConfig
+from benchgate.gate.server import open_gate
+from benchgate.settings import PREFIX, Settings
+from docs.template_keys import key_rows
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = (
+    ROOT / "README.md",
+    ROOT / "docs" / "architecture.md",
+    ROOT / "docs" / "templates.md",
+)
+SECTION = re.compile(
+    r"(?P<head><!-- generated: (?P<name>[a-z-]+) -->\n)(?P<body>.*?)(?P<tail><!-- end -->)",
+    re.DOTALL,
+)
+
+S = TypeVar("S", bound=StrEnum)
+E = TypeVar("E", bound=StrEnum)
+
+
+async def rewritten(text: str) -> str:
+    """*text* with each of its generated sections as the code has it now."""
+    fresh = {match["name"]: await GENERATORS[match["name"]]() for match in SECTION.finditer(text)}
+    return SECTION.sub(
+        lambda match: f"{match['head']}\n{fresh[match['name']]}\n\n{match['tail']}", text
+    )
+
+
+async def tools() -> str:
+    """The tools in the order in which they are listed."""
+    async with _client() as client:
+        listed = (await client.list_tools()).tools
+    rows = [
+        (
+            f"`{tool.name}`",
+            ", ".join(f"`{name}`" for name in tool.input_schema.get("properties", {})),
+            (tool.description or "").partition("\n")[0],
+            "yes" if tool.annotations and tool.annotations.read_only_hint else "no",
+        )
+        for tool in listed
+    ]
+    return _table(("Tool", "Arguments", "What it does", "Only reads"), rows)
+
+
+async def prompts() -> str:
+    """The prompts in the order in which they are listed."""
+    async with _client() as client:
+        listed = (await client.list_prompts()).prompts
+    rows = [
+        (
+            f"`{prompt.name}`",
+            ", ".join(
+                f"`{argument.name}`" + ("" if argument.required else " (optional)")
+                for argument in prompt.arguments or ()
+            ),
+            (prompt.description or "").partition("\n")[0],
+        )
+        for prompt in listed
+    ]
+    return _table(("Prompt", "Arguments", "What it is for"), rows)
+
+
+async def settings() -> str:
+    """Every environment variable that is read."""
+    rows = [
+        (
+            f"`{PREFIX}{name.upper()}`",
+            _default_setting(field),
+            field.description or "",
+        )
+        for name, field in Settings.model_fields.items()
+    ]
+    return _table(("Variable", "Default", "Meaning"), rows)
+
+
+async def run_states() -> str:
+    """How a run moves."""
+    return _diagram(runs.TRANSITIONS, runs.RunStatus.PREPARED)
+
+
+async def approval_states() -> str:
+    """How a question moves."""
+    return _diagram(approvals.TRANSITIONS, approvals.ApprovalState.ASKED)
+
+
+async def template_keys() -> str:
+    """The keys of a template's `config`."""
+    return _keys(TemplateConfig)
+
+
+async def scaling_keys() -> str:
+    """The keys of `scaling`."""
+    return _keys(Scaling)
+
+
+async def generic_query_keys() -> str:
+    """The keys of one of `generic_queries`."""
+    return _keys(GenericQuery)
+
+
+GENERATORS: dict[str, Callable[[], Awaitable[str]]] = {
+    "tools": tools,
+    "prompts": prompts,
+    "settings": settings,
+    "run-states": run_states,
+    "approval-states": approval_states,
+    "template-keys": template_keys,
+    "scaling-keys": scaling_keys,
+    "generic-query-keys": generic_query_keys,
+}
+
+
+async def main() -> None:
+    """Rewrite every document's generated sections."""
+    for path in DOCUMENTS:
+        document = anyio.Path(path)
+        text = await document.read_text(encoding="utf-8")
+        await document.write_text(await rewritten(text), encoding="utf-8")
+
+
+@asynccontextmanager
+async def _client() -> AsyncGenerator[Client]:
+    """The real server in memory, with a folder of its own that it never writes to."""
+    with tempfile.TemporaryDirectory() as folder:
+        chosen = Settings(data_dir=Path(folder))
+        async with open_gate(chosen) as server, Client(server) as client:
+            yield client
+
+
+def _default_setting(field: FieldInfo) -> str:
+    if field.default_factory is not None:
+        return "the platform's folder for user data"
+    default = field.get_default()
+    return "unset" if default is None else f"`{default}`"
+
+
+def _diagram(transitions: Mapping[S, Mapping[E, S]], first: S) -> str:
+    """A Mermaid state diagram, drawn from the table that the code obeys."""
+    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {first}"]
+    for state, events in transitions.items():
+        lines += [f"    {state} --> {after}: {event}" for event, after in events.items()]
+        if not events:
+            lines.append(f"    {state} --> [*]")
+    return "\n".join((*lines, "```"))
+
+
+def _keys(model: type[BaseModel]) -> str:
+    return _table(("Key", "Values", "Default", "Meaning"), key_rows(model))
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell or ' ' for cell in line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    anyio.run(main)
