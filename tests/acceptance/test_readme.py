@@ -26,6 +26,7 @@ PAGES = sorted(
 FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?://|#)(?P<path>[^)#]+)")
 CODE = re.compile(r"`([^`\n]+)`")
+COMMAND = re.compile(r"`benchgate ((?:[a-z]+|--[a-z-]+)(?: --[a-z-]+)*)")
 TRANSCRIPT = re.compile(r"<!-- transcript -->(.*)<!-- end of transcript -->", re.DOTALL)
 
 
@@ -107,10 +108,10 @@ def test_every_setting_is_documented() -> None:
 
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_every_benchgate_command_that_is_named_exists(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    for command in re.findall(
-        r"(?:`|^)benchgate ((?:[a-z]+|--[a-z-]+)(?: --[a-z-]+)*)", text, re.M
-    ):
+    named = COMMAND.findall(prose(path))
+    for shell in fences(path, "sh"):
+        named += COMMAND.findall("".join(f"`{line}`\n" for line in shell.splitlines()))
+    for command in named:
         words = command.split()
         told = help_of([word for word in words if not word.startswith("--")])
         assert all(option in told for option in words if option.startswith("--")), command

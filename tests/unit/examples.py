@@ -5,6 +5,7 @@ from typing import Any
 
 from benchgate.domain import cost, preflight
 from benchgate.domain.approvals import StartFacts, start_facts
+from benchgate.domain.contract import RunDetail
 from benchgate.domain.preflight import PreflightReport, PreflightWarning, Severity
 from benchgate.domain.runs import LiveMetrics, RunSnapshot, Summary
 from benchgate.domain.templates import Template, TemplateConfig
@@ -79,9 +80,14 @@ def report_of(*warnings: PreflightWarning) -> PreflightReport:
 def facts_of(config: TemplateConfig | None = None, *warnings: PreflightWarning) -> StartFacts:
     """What a person is shown of a run of *config*."""
     config = config or config_of()
-    return start_facts(
+    run = RunDetail(
+        run_id="run-789xyz",
+        test_id="test-abc123",
+        status="PREPARED",
+        template_id="abc123-def456",
         template_name="Orders lookup",
         config=config,
-        preflight=report_of(*warnings),
-        cost=cost.estimate(config),
+        connection="orders-db (bench@db.example:5432)",
+        created_at=NOON,
     )
+    return start_facts(run, preflight=report_of(*warnings), cost=cost.estimate(config))

@@ -74,7 +74,13 @@ class _Parts:
             load_of=self._load_of,
         )
         self.keys = DashboardKeys(identity.token, clock)
-        self.watch = Watch(self.runs, self.conductor.board, keys=self.keys, clock=clock)
+        self.watch = Watch(
+            self.runs,
+            self.conductor.board,
+            connections=self.connections,
+            keys=self.keys,
+            clock=clock,
+        )
 
     async def _load_of(self, run: Run) -> Load:
         target = await anyio.to_thread.run_sync(target_of, run.config, self.connections)

@@ -12,7 +12,7 @@ from benchgate.domain.cost import spent
 from benchgate.domain.runs import LiveMetrics, is_active
 
 
-def detail(run: Run, *, dashboard_url: str | None) -> RunDetail:
+def detail(run: Run, *, connection: str | None, dashboard_url: str | None) -> RunDetail:
     """What was fixed when the run was created."""
     return RunDetail(
         run_id=run.run_id,
@@ -21,6 +21,7 @@ def detail(run: Run, *, dashboard_url: str | None) -> RunDetail:
         template_id=run.template_id,
         template_name=run.template_name,
         config=run.config,
+        connection=connection,
         created_at=run.created_at,
         dashboard_url=dashboard_url,
     )

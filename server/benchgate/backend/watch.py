@@ -7,8 +7,10 @@ import anyio.to_thread
 
 from benchgate.backend import views
 from benchgate.backend.clock import Clock
+from benchgate.backend.connections import ConnectionTable
 from benchgate.backend.dashboard.keys import DashboardKeys
 from benchgate.backend.engine.board import Board
+from benchgate.backend.engine.target import described
 from benchgate.backend.runs import RunTable
 from benchgate.domain.contract import MetricsFrame, RunDetail, TestStatus
 from benchgate.domain.runs import is_terminal
@@ -21,9 +23,18 @@ SILENCE_SECONDS = 1.5
 class Watch:
     """The views of a run, as of now."""
 
-    def __init__(self, runs: RunTable, board: Board, *, keys: DashboardKeys, clock: Clock) -> None:
+    def __init__(
+        self,
+        runs: RunTable,
+        board: Board,
+        *,
+        connections: ConnectionTable,
+        keys: DashboardKeys,
+        clock: Clock,
+    ) -> None:
         """Look at *runs* and at *board*; make links with *keys*."""
         self._runs = runs
+        self._connections = connections
         self._board = board
         self._keys = keys
         self._clock = clock
@@ -31,7 +42,11 @@ class Watch:
     def detail(self, run_id: str) -> RunDetail:
         """What was fixed when the run was created. Blocks."""
         run = self._runs.get(run_id)
-        return views.detail(run, dashboard_url=self._keys.link(run_id))
+        return views.detail(
+            run,
+            connection=described(run.config, self._connections),
+            dashboard_url=self._keys.link(run_id),
+        )
 
     def status(self, run_id: str) -> TestStatus:
         """Where the run stands. Blocks."""

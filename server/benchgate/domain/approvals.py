@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
+from benchgate.domain.contract import RunDetail
 from benchgate.domain.cost import Cost
 from benchgate.domain.preflight import PreflightReport, PreflightWarning
 from benchgate.domain.templates import TemplateConfig
@@ -121,6 +122,7 @@ class StartFacts(Value):
     run_id: str
     template_name: str
     config: TemplateConfig
+    connection: str | None
     estimated_cost: Cost
     warnings: tuple[PreflightWarning, ...]
     can_proceed: bool
@@ -133,14 +135,13 @@ class StartFacts(Value):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def start_facts(
-    *, template_name: str, config: TemplateConfig, preflight: PreflightReport, cost: Cost
-) -> StartFacts:
-    """The facts of the run that *preflight* is of."""
+def start_facts(run: RunDetail, *, preflight: PreflightReport, cost: Cost) -> StartFacts:
+    """The facts of *run* as its backend tells them, with what they cost."""
     return StartFacts(
-        run_id=preflight.run_id,
-        template_name=template_name,
-        config=config,
+        run_id=run.run_id,
+        template_name=run.template_name,
+        config=run.config,
+        connection=run.connection,
         estimated_cost=cost,
         warnings=preflight.warnings,
         can_proceed=preflight.can_proceed,

@@ -46,6 +46,7 @@ class RunDetail(Value):
     template_id: str
     template_name: str
     config: TemplateConfig
+    connection: str | None = Field(default=None, description="The server, as a person knows it")
     created_at: datetime
     dashboard_url: str | None = None
 

@@ -146,11 +146,6 @@ class Backend:
         """Whether there is a backend to ask without starting one."""
         return await self._whereabouts.find() is not None
 
-    @property
-    def url(self) -> str | None:
-        """Where the backend was last found."""
-        return self._address.url if self._address else None
-
     async def _test_id(self, run_id: str) -> str:
         return self._test_ids.get(run_id) or (await self.run(run_id)).test_id
 
@@ -195,7 +190,7 @@ class Backend:
         headers = {"Accept": "application/json"}
         if address.token:
             headers["Authorization"] = f"Bearer {address.token.get_secret_value()}"
-        with our_errors(address.url):
+        with our_errors():
             request = self._http.build_request(
                 method, address.url + path, headers=headers, json=body, timeout=TIMEOUT
             )
@@ -212,7 +207,7 @@ TIMEOUT = httpx.Timeout(REQUEST_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS
 
 
 @contextmanager
-def our_errors(url: str) -> Generator[None]:
+def our_errors() -> Generator[None]:
     """Translate what httpx and the clock raise, so that no caller has to know either."""
     try:
         yield
@@ -222,9 +217,9 @@ def our_errors(url: str) -> Generator[None]:
             if isinstance(exc, (httpx.TimeoutException, TimeoutError))
             else "could not be reached"
         )
-        raise BackendUnavailable(f"The backend at {url} {kind}.") from exc
+        raise BackendUnavailable(f"The backend {kind}.") from exc
     except httpx.DecodingError as exc:
-        raise BackendError(f"The backend at {url} sent an answer that cannot be decoded.") from exc
+        raise BackendError("The backend sent an answer that cannot be decoded.") from exc
 
 
 async def _read(response: httpx.Response) -> bytes:

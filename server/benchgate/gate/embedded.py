@@ -5,6 +5,7 @@ instance id. A process id or a file alone proves nothing. The backend itself hol
 several gates may start one at the same moment: one start wins and all find the same record.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -111,8 +112,17 @@ class EmbeddedBackend:
         self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.log_file.exists() and self.log_file.stat().st_size > LOG_BYTES_MAX:
             self.log_file.replace(self.log_file.with_suffix(".log.1"))
-        command = [sys.executable, "-m", "benchgate", "backend", "--data-dir", str(self._data_dir)]
-        with self.log_file.open("ab") as log:
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "benchgate",
+            "backend",
+            "--data-dir",
+            str(self._data_dir),
+        ]
+        descriptor = os.open(self.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "ab") as log:
             return subprocess.Popen(  # noqa: S603  # our own program, our own arguments
                 command,
                 stdin=subprocess.DEVNULL,

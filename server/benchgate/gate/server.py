@@ -72,7 +72,10 @@ def wire(settings: Settings, *, backend: Backend, approvals: Approvals) -> MCPSe
             catalog=CatalogTools(backend=backend, blocks=blocks),
             runs=RunTools(backend=backend, starts=starts, blocks=blocks),
             results=ResultTools(backend=backend, blocks=blocks),
-            seam=Seam(blocks=blocks, embedded=settings.backend_url is None),
+            seam=Seam(
+                blocks=blocks,
+                backend_url=str(settings.backend_url) if settings.backend_url else None,
+            ),
         ),
         # A sealed question lives a little longer than the question, so that an answer that comes
         # too late is told so by us, and not by the SDK as a broken state.

@@ -225,12 +225,7 @@ class Starts:
         detail = await self._backend.run(run_id)
         active_run_id = await self._backend.active_run_id()
         report = await self._backend.preflight(run_id)
-        facts = start_facts(
-            template_name=detail.template_name,
-            config=detail.config,
-            preflight=report,
-            cost=cost.estimate(detail.config),
-        )
+        facts = start_facts(detail, preflight=report, cost=cost.estimate(detail.config))
         if detail.status != RunStatus.PREPARED:
             return _refused(facts, f"The run is {detail.status}; only a PREPARED run can start.")
         if active_run_id is not None:

@@ -196,3 +196,36 @@ async def test_a_template_without_a_connection_uses_the_default(
     assert driver.seen is not None
     assert driver.seen.connection is not None
     assert driver.seen.connection.host == "the-default"
+
+
+@pytest.mark.parametrize(
+    ("saved", "told"),
+    [
+        ({}, "staging (bench@db.internal)"),
+        ({"port": 6432}, "staging (bench@db.internal:6432)"),
+        ({"username": None, "host": ""}, "staging (localhost)"),
+        ({"service": "nightly"}, "staging (service nightly)"),
+    ],
+)
+async def test_a_run_names_the_server_that_it_will_load(
+    http: httpx.AsyncClient, saved: dict[str, Any], told: str
+) -> None:
+    connection_id = (await save(http, **saved))["connection_id"]
+    run_id = await new_run(http, draft("shop", table_type="POSTGRES", connection_id=connection_id))
+    assert (await http.get(f"/api/runs/{run_id}/")).json()["connection"] == told
+
+
+async def test_a_run_without_a_connection_of_its_own_names_the_default_of_the_moment(
+    http: httpx.AsyncClient,
+) -> None:
+    run_id = await new_run(http, draft("shop", table_type="POSTGRES"))
+    assert "default server" in (await http.get(f"/api/runs/{run_id}/")).json()["connection"]
+    await save(http, connection_name="first", is_default=True)
+    assert "first" in (await http.get(f"/api/runs/{run_id}/")).json()["connection"]
+    await save(http, connection_name="second", is_default=True)
+    assert "second" in (await http.get(f"/api/runs/{run_id}/")).json()["connection"]
+
+
+async def test_a_file_has_no_server(http: httpx.AsyncClient) -> None:
+    run_id = await new_run(http, draft("shop.db"))
+    assert (await http.get(f"/api/runs/{run_id}/")).json()["connection"] is None

@@ -1,5 +1,6 @@
 """The life of a run through the REST door: created, started, watched, ended."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -9,8 +10,9 @@ import httpx
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from benchgate.backend.engine import record
 from benchgate.backend.engine.conductor import CRASHED, SHUT_DOWN
-from benchgate.backend.runs import NEVER_BEGAN
+from benchgate.backend.runs import NEVER_BEGAN, Ending, Run, RunTable
 from benchgate.backend.series import SeriesTable
 from benchgate.domain.contract import SeriesPoint
 from benchgate.domain.runs import RunStatus
@@ -270,6 +272,28 @@ async def test_a_run_whose_seconds_cannot_be_kept_fails(
         await start(http, run_id)
         failed = await until_status(http, run_id, "FAILED")
         assert failed["reason"] == "disk full at second 0"
+
+
+async def test_an_end_that_cannot_be_recorded_is_recorded_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end, refusals = RunTable.end, ["disk full", "disk still full"]
+
+    def later(table: RunTable, run_id: str, ending: Ending, *, at: datetime) -> Run:
+        if refusals:
+            raise StoreError(refusals.pop())
+        return end(table, run_id, ending, at=at)
+
+    monkeypatch.setattr(RunTable, "end", later)
+    monkeypatch.setattr(record, "RETRY_SECONDS", 0.01)
+    load = ScriptedLoad()
+    load.finish.set()
+    async with served(scripted_app(tmp_path, load)) as http:
+        run_id = await new_run(http, draft(orders(tmp_path)))
+        await start(http, run_id)
+        done = await until_status(http, run_id, "COMPLETED")
+        assert done["summary"] == SUMMARY.model_dump()
+        assert refusals == []
 
 
 async def test_the_errors_of_a_run_can_be_read_after_its_end(tmp_path: Path) -> None:

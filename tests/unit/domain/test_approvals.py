@@ -174,6 +174,7 @@ def test_another_configuration_is_another_question(change: dict[str, Any]) -> No
     [
         {"run_id": "run-2"},
         {"template_name": "Other"},
+        {"connection": "orders-db (bench@db-2.example:5432)"},
         {"can_proceed": False},
         {"warnings": (MEDIUM,)},
         {"estimated_cost": Cost(credits=1.35, basis=CostBasis.RATE)},
@@ -187,7 +188,15 @@ def test_every_fact_counts(change: dict[str, Any]) -> None:
 
 
 def test_every_fact_has_a_test_above() -> None:
-    tested = {"run_id", "template_name", "config", "can_proceed", "warnings", "estimated_cost"}
+    tested = {
+        "run_id",
+        "template_name",
+        "config",
+        "connection",
+        "can_proceed",
+        "warnings",
+        "estimated_cost",
+    }
     assert set(StartFacts.model_fields) == tested
 
 

@@ -141,6 +141,6 @@ async def test_what_changes_something_is_sent_only_once(
     act: Callable[[Backend, str], Awaitable[object]],
 ) -> None:
     route = respx.post(url__startswith=URL).mock(side_effect=failure)
-    with pytest.raises(BackendUnavailable, match=r"http://backend\.test"):
+    with pytest.raises(BackendUnavailable, match="The backend"):
         await act(backend, "r1")
     assert route.call_count == 1

@@ -51,7 +51,7 @@ def test_the_question_shows_everything_that_a_person_says_yes_to() -> None:
         "## Ready to start test",
         "**Test:** `Orders lookup`",
         "**Target:** `bench.public.orders` (STANDARD)",
-        "**Connection:** `c-1`",
+        "**Connection:** `orders-db (bench@db.example:5432)`",
         "**Warehouse:** `BENCH_WH` (`Medium`)",
         "**Mode:** CONCURRENCY",
         "- Connections: 50",

@@ -111,6 +111,19 @@ async def test_a_price_that_changes_during_the_question_is_asked_about_again(
     assert backend["start"].call_count == 1
 
 
+async def test_another_server_behind_the_same_run_is_asked_about_again(
+    backend: respx.MockRouter, tmp_path: Path, era: Era
+) -> None:
+    here, there = ({"connection": f"orders ({host})"} for host in ("db-1", "db-2"))
+    answers = [httpx.Response(200, json=RUN | here), *[httpx.Response(200, json=RUN | there)] * 9]
+    backend["run"].side_effect = answers
+    person = Questions()
+    told = await start(tmp_path, era, person)
+    assert told["outcome"] == "started"
+    assert ["db-1" in question for question in person.asked] == [True, False]
+    assert ["db-2" in question for question in person.asked] == [False, True]
+
+
 async def test_what_changes_at_every_look_is_given_up(
     backend: respx.MockRouter, tmp_path: Path, era: Era
 ) -> None:

@@ -11,6 +11,7 @@ from benchgate.domain.contract import ConnectionDraft
 from benchgate.domain.templates import TableType, TemplateConfig
 from benchgate.errors import InvalidInput, NotFound
 
+NOT_NAMED = "the default server of the backend's environment"
 CONNECTED = {TableType.POSTGRES: "POSTGRES"}
 
 
@@ -28,6 +29,18 @@ def target_of(config: TemplateConfig, connections: ConnectionTable) -> Target:
         table_name=config.table_name,
         connection=_reference(config, connections),
     )
+
+
+def described(config: TemplateConfig, connections: ConnectionTable) -> str | None:
+    """The server that *config* leads to, as a person knows it; None where a file is loaded."""
+    wanted = CONNECTED.get(config.table_type)
+    if wanted is None:
+        return None
+    try:
+        saved = _saved(config, connections, wanted=wanted)
+    except (NotFound, InvalidInput) as exc:
+        return str(exc)
+    return NOT_NAMED if saved is None else _shown(saved.draft)
 
 
 def load_of(run: Run, target: Target) -> Load:
@@ -55,6 +68,15 @@ def reference_of(draft: ConnectionDraft) -> ConnectionReference:
         passfile=draft.passfile,
         service=draft.service,
     )
+
+
+def _shown(draft: ConnectionDraft) -> str:
+    port = f":{draft.port}" if draft.port else ""
+    user = f"{draft.username}@" if draft.username else ""
+    where = (
+        f"service {draft.service}" if draft.service else f"{user}{draft.host or 'localhost'}{port}"
+    )
+    return f"{draft.connection_name} ({where})"
 
 
 def _reference(config: TemplateConfig, connections: ConnectionTable) -> ConnectionReference | None:

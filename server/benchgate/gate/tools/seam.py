@@ -68,10 +68,10 @@ class GateTool(Tool):
 class Seam:
     """Tells failures in the specification's blocks."""
 
-    def __init__(self, *, blocks: Blocks, embedded: bool) -> None:
-        """*embedded*: the backend is this user's own, which changes what can be done."""
+    def __init__(self, *, blocks: Blocks, backend_url: str | None) -> None:
+        """*backend_url* is the configured one; None is the embedded, of which more can be said."""
         self._blocks = blocks
-        self._embedded = embedded
+        self._backend = {"backend_url": backend_url, "embedded": backend_url is None}
 
     def result(self, tool: str, error: BaseException) -> CallToolResult:
         """*error* of *tool* as a result."""
@@ -84,8 +84,7 @@ class Seam:
         return self._told("creation_failed" if tool == "create_run" else "error", why)
 
     def _told(self, block: str, why: Refusal) -> CallToolResult:
-        facts = why.model_dump() | {"embedded": self._embedded}
-        return refusal(self._blocks.render(block, **facts), why)
+        return refusal(self._blocks.render(block, **why.model_dump(), **self._backend), why)
 
 
 def bad_argument(error: ValidationError) -> InvalidInput:
