@@ -137,6 +137,17 @@ async def test_a_backend_of_another_version_is_told_and_left_alone(
     (folder / RECORD_FILE).write_text(record.model_dump_json())
 
 
+async def test_a_backend_that_cannot_start_is_told_at_once_with_its_log(
+    folder: Path, http: httpx.AsyncClient
+) -> None:
+    (folder / "backend.sqlite3").write_bytes(b"no database" * 100)
+    gate = EmbeddedBackend(folder, http)
+    with anyio.fail_after(10), pytest.raises(BackendUnavailable, match="exit code 1") as caught:
+        await gate.ensure()
+    assert str(folder / LOG_FILE) in caught.value.hint
+    assert "not a database" in (folder / LOG_FILE).read_text()
+
+
 async def test_a_long_log_makes_room_for_a_new_one(folder: Path, http: httpx.AsyncClient) -> None:
     (folder / LOG_FILE).write_bytes(b"x" * (LOG_BYTES_MAX + 1))
     gate = EmbeddedBackend(folder, http)

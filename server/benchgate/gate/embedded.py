@@ -16,13 +16,21 @@ import httpx
 from pydantic import ValidationError
 
 from benchgate.domain.contract import Health
-from benchgate.domain.rendezvous import CONTRACT_VERSION, LOG_FILE, RECORD_FILE, BackendRecord
+from benchgate.domain.rendezvous import (
+    CONTRACT_VERSION,
+    EXIT_ALREADY_RUNNING,
+    LOG_FILE,
+    RECORD_FILE,
+    BackendRecord,
+)
 from benchgate.errors import BackendUnavailable
 
 START_TIMEOUT_SECONDS = 20
 HEALTH_TIMEOUT_SECONDS = 2
 LOOK_INTERVAL_SECONDS = 0.1
 LOG_BYTES_MAX = 5_000_000
+# Still running, or gone because the start of another gate was faster: its backend will answer.
+COMING_UP = (None, EXIT_ALREADY_RUNNING)
 
 
 class EmbeddedBackend:
@@ -66,15 +74,17 @@ class EmbeddedBackend:
             self._reap()
             if record := await self.find():
                 return record
-            self._children.append(await anyio.to_thread.run_sync(self._spawn))
+            process = await anyio.to_thread.run_sync(self._spawn)
+            self._children.append(process)
             with anyio.move_on_after(START_TIMEOUT_SECONDS):
-                while True:
+                while process.poll() in COMING_UP:
                     if record := await self.find():
                         return record
-                    self._reap()  # a start that another gate has won has ended
                     await anyio.sleep(LOOK_INTERVAL_SECONDS)
+        code = process.poll()
+        how = f"within {START_TIMEOUT_SECONDS} s" if code in COMING_UP else f"(exit code {code})"
         raise BackendUnavailable(
-            f"The embedded backend did not come up within {START_TIMEOUT_SECONDS} s.",
+            f"The embedded backend did not come up {how}.",
             hint=f"Read the end of its log, {self.log_file}.",
         )
 
