@@ -163,6 +163,23 @@ async def test_a_client_that_fails_while_it_asks_starts_nothing(home: Home) -> N
     assert home.status(created["run_id"]) == "PREPARED"
 
 
+@pytest.mark.parametrize("left", ["asked", "approved", "used"])
+@both_eras
+async def test_what_a_killed_server_left_behind_is_no_yes(home: Home, era: Era, left: str) -> None:
+    """Killed with the question open, with the yes recorded, and with the yes taken."""
+    async with client_of(home.settings, "auto", Person(YES)) as client:
+        created = await call(client, "create_run", template_id=home.template())
+        await MultiRound(client, created["run_id"]).ask()
+    change_questions(home, "state = ? WHERE run_id = ?", left, created["run_id"])
+
+    person = Person(NO)
+    async with client_of(home.settings, era, person) as client:
+        told = await call(client, "start_run", run_id=created["run_id"])
+    assert told["outcome"] == "declined"
+    assert len(person.questions) == 1
+    assert home.status(created["run_id"]) == "PREPARED"
+
+
 @both_eras
 async def test_a_target_that_goes_away_during_the_question_is_not_started(
     own_home: Home, era: Era, home: Home
@@ -277,17 +294,15 @@ async def test_an_answer_that_comes_too_late_starts_nothing(home: Home) -> None:
         created = await call(client, "create_run", template_id=home.template())
         rounds = MultiRound(client, created["run_id"])
         asked = await rounds.ask()
-        age_questions(home, seconds=31)
+        older = "asked_at = datetime(asked_at, ?) WHERE state = ?"
+        change_questions(home, older, "-31 seconds", "asked")
         assert (await rounds.answer(asked, YES))["outcome"] == "refused"
     assert home.status(created["run_id"]) == "PREPARED"
 
 
-def age_questions(home: Home, *, seconds: int) -> None:
-    """Make every open question older, as if that much time had passed."""
+def change_questions(home: Home, change: str, *values: str) -> None:
+    """Write to the record of questions behind the server's back."""
     connection = sqlite3.connect(home.settings.data_dir / "gate.sqlite3")
     with connection:
-        connection.execute(
-            "UPDATE approvals SET asked_at = datetime(asked_at, ?) WHERE state = 'asked'",
-            (f"-{seconds} seconds",),
-        )
+        connection.execute(f"UPDATE approvals SET {change}", values)
     connection.close()

@@ -186,6 +186,60 @@ async def test_hostile_texts_are_shown_as_text(context: BrowserContext, tmp_path
         assert await page.title() == f"FAILED · {shown} · benchgate"
 
 
+async def test_a_run_that_never_started_is_not_said_to_be_about_to(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    async with served(scripted_app(tmp_path)) as http:
+        run_id = await new_run(http, draft(orders(tmp_path)))
+        await http.post(f"/api/runs/{run_id}/stop")
+        page = await opened(context, await link(http, run_id))
+        await expect(page.get_by_role("status")).to_have_text("CANCELLED")
+        await expect(page.locator("#figures-title")).to_have_text("No figures")
+        await expect(page.locator("#started")).to_have_text("never")
+        await expect(page.locator("figure").get_by_text("Nothing was measured")).to_have_count(2)
+        # A scale without a value would be made up.
+        await expect(page.locator("#qps-chart .plot .grid")).to_have_count(1)
+
+
+async def test_a_second_is_read_with_the_keyboard_alone(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    load = ScriptedLoad(ticks=seconds(3))
+    async with served(scripted_app(tmp_path, load)) as http:
+        run_id = await new_run(http, draft(orders(tmp_path), duration=9))
+        await http.post(f"/api/runs/{run_id}/start")
+        await load.under_way.wait()
+        page = await opened(context, await link(http, run_id))
+        await expect(page.locator("#elapsed")).to_have_text("0:03 of 0:10")
+        await page.keyboard.press("Tab")
+        tip = page.locator("#qps-chart .tip")
+        for key, told in (("End", "0:03"), ("ArrowLeft", "0:02"), ("Home", "0:01")):
+            await page.keyboard.press(key)
+            await expect(tip).to_contain_text(told)
+        await page.keyboard.press("Tab")
+        await expect(tip).to_be_hidden()
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+async def test_nothing_sticks_out_of_its_place_on_any_screen(
+    context: BrowserContext, tmp_path: Path, width: int
+) -> None:
+    load = ScriptedLoad(ticks=seconds(3), ends=outcome(failure="no " + "w" * 300))
+    load.finish.set()
+    async with served(scripted_app(tmp_path, load)) as http:
+        run_id = await new_run(http, draft(orders(tmp_path), name="W" * 150))
+        await http.post(f"/api/runs/{run_id}/start")
+        page = await opened(context, await link(http, run_id))
+        await page.set_viewport_size({"width": width, "height": 800})
+        await expect(page.get_by_role("status")).to_have_text("FAILED")
+        assert await page.evaluate(STICKS_OUT) == []
+
+
+STICKS_OUT = """() => [...document.querySelectorAll("body, .card, .tile, .notice, dd, h1")]
+  .filter((part) => part.scrollWidth > part.clientWidth + 1)
+  .map((part) => part.outerHTML)"""
+
+
 async def test_the_page_comes_back_by_itself_when_the_backend_does(
     context: BrowserContext, tmp_path: Path
 ) -> None:

@@ -84,6 +84,7 @@ def test_a_yes_given_in_advance_runs_both_tests_and_hands_the_results_on(folder:
     assert done.stdout.count("## Ready to start test") == 2
     assert done.stdout.count("given in advance by the person, with --yes") == 2
     assert done.stdout.count("## Test Completed") == 2
+    assert "dashboard links are dead now" in done.stdout
     assert "Concurrent Writers on SQLite" in done.stdout
     # A log gets plain lines: nothing moves in it, and nothing is coloured.
     assert "s of 2 s]" in done.stdout
@@ -104,6 +105,28 @@ def test_a_yes_given_in_advance_runs_both_tests_and_hands_the_results_on(folder:
             assert csv.name in done.stdout
 
 
+def test_a_reader_who_goes_away_ends_the_demo_without_a_traceback(folder: Path) -> None:
+    """As in `make demo ARGS=--yes | head`."""
+    demo = [sys.executable, "-m", "demo", "--folder", str(folder), "--yes", "--seconds", "60"]
+    with subprocess.Popen(
+        demo,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        cwd=ROOT,
+        env=ENVIRONMENT,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        first = process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+    assert first.startswith("PostgreSQL ")
+    assert said == ""
+    assert process.returncode != 0
+
+
 def test_a_second_demo_at_the_same_time_is_refused(folder: Path) -> None:
     folder.mkdir()
     with FileLock(folder / "demo.lock"):
@@ -120,6 +143,15 @@ def test_a_folder_that_no_demo_has_made_is_left_alone(folder: Path) -> None:
     assert done.returncode != 0
     assert "no demo has made" in done.stderr
     assert [path for path in folder.rglob("*") if path.name != "postgres"] == [precious]
+
+
+def test_a_file_that_cannot_be_written_is_told_without_a_traceback(folder: Path) -> None:
+    (folder / "orders.csv").mkdir(parents=True)
+    (folder / "demo.lock").touch()
+    done = in_a_log(folder, "--yes")
+    assert done.returncode == 1
+    assert "Is a directory" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_only_a_yes_starts_a_test(folder: Path) -> None:

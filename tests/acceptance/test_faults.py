@@ -177,6 +177,15 @@ async def test_a_backend_that_dies_in_a_run_is_started_again_and_tells_the_truth
     assert "summary_metrics" not in result.structured_content
 
 
+async def test_a_backend_that_was_restarted_is_found_with_its_new_token(own_home: Home) -> None:
+    async with client_of(own_home.settings, "auto") as client:
+        with running_backend(own_home):
+            created = await call(client, "create_run", template_id=own_home.template())
+        with running_backend(own_home):
+            status = await call(client, "get_status", run_id=created["run_id"])
+    assert status["status"] == "PREPARED"
+
+
 def end_backend(home: Home) -> None:
     """End the backend that the server itself has started, through its own door."""
     try:

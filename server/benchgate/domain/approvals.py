@@ -200,7 +200,7 @@ class StartOutcome(StrEnum):
 
 OUTCOMES: dict[ApprovalState, StartOutcome] = {
     ApprovalState.ASKED: StartOutcome.AWAITING_APPROVAL,
-    ApprovalState.APPROVED: StartOutcome.AWAITING_APPROVAL,
+    ApprovalState.APPROVED: StartOutcome.REFUSED,
     ApprovalState.DECLINED: StartOutcome.DECLINED,
     ApprovalState.CANCELLED: StartOutcome.CANCELLED,
     ApprovalState.MODIFY_REQUESTED: StartOutcome.MODIFY_REQUESTED,

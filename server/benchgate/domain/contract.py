@@ -186,6 +186,9 @@ class ConnectionDraft(Value):
                 "secrets are never stored: name an environment variable (password_env), "
                 "a password file (passfile) or a service (service)"
             )
+        # A URL carries a password, and this way it is not repeated in the refusal either.
+        if isinstance(data, dict) and "://" in str(data.get("host")):  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+            raise ValueError("host is a name, an address or a socket's folder, not a URL")
         return data  # pyright: ignore[reportUnknownVariableType]
 
 

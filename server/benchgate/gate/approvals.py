@@ -98,3 +98,8 @@ class Approvals:
             return Record(self._url(), question_ttl=self._question_ttl)
         except OSError as exc:
             raise StoreError(f"The record cannot be opened: {exc}") from exc
+        except ImportError as exc:
+            raise StoreError(
+                f"The record cannot be opened: {exc}",
+                hint="Install the driver that BENCHGATE_DATABASE_URL names, or unset it.",
+            ) from exc

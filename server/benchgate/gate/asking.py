@@ -21,6 +21,7 @@ from mcp.types import (
     ElicitResult,
     InputRequiredResult,
 )
+from pydantic import ValidationError
 
 from benchgate.domain.approvals import (
     DECISION_FIELD,
@@ -69,6 +70,10 @@ class Reply(Value):
     content: Mapping[str, object] | None = None
 
 
+# What a client sent that the protocol does not know as an answer: accepted, with nothing in it.
+UNREADABLE = Reply(action="accept")
+
+
 def asked_through(ctx: Context) -> Asked:
     """Who is asked, as far as the client says."""
     params = ctx.session.client_params
@@ -108,16 +113,18 @@ def returned_reply(ctx: Context) -> Reply | Silence:
     return Reply(action=response.action, content=response.content)
 
 
-async def reply_of(ctx: Context, question: str, *, wait_seconds: float) -> Reply | Silence:
-    """Ask a client of the older era, and wait at most *wait_seconds*.
+async def reply_of(
+    ctx: Context, question: str, *, began: float, wait_seconds: float
+) -> Reply | Silence:
+    """Ask a client of the older era, and wait until *wait_seconds* after *began*.
 
     Progress is sent meanwhile, because some hosts extend their own limit for it. Leaving the
     wait withdraws the dialog.
     """
     reply: Reply | Silence = Silence.TIME
-    with anyio.move_on_after(wait_seconds):
+    with anyio.CancelScope(deadline=began + wait_seconds):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_keep_alive, ctx, wait_seconds)
+            tasks.start_soon(_keep_alive, ctx, began, wait_seconds)
             try:
                 result = await ctx.session.elicit_form(
                     question, FORM, ctx.request_context.request_id
@@ -125,13 +132,14 @@ async def reply_of(ctx: Context, question: str, *, wait_seconds: float) -> Reply
                 reply = Reply(action=result.action, content=result.content)
             except MCPError:
                 reply = Silence.CLIENT
+            except ValidationError:
+                reply = UNREADABLE
             tasks.cancel_scope.cancel()
     return reply
 
 
-async def _keep_alive(ctx: Context, wait_seconds: float) -> None:
-    waited_seconds = 0
+async def _keep_alive(ctx: Context, began: float, wait_seconds: float) -> None:
     while True:
         await anyio.sleep(PROGRESS_INTERVAL_SECONDS)
-        waited_seconds += PROGRESS_INTERVAL_SECONDS
+        waited_seconds = anyio.current_time() - began
         await ctx.report_progress(waited_seconds, wait_seconds, "Waiting for the person's answer")

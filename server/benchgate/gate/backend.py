@@ -38,10 +38,12 @@ from benchgate.errors import (
     Conflict,
     InvalidInput,
     NotFound,
+    Unauthorized,
 )
 
 REQUEST_TIMEOUT_SECONDS = 20
 CONNECT_TIMEOUT_SECONDS = 3
+LOOK_AFTER_ACT_SECONDS_MAX = 5
 ANSWER_BYTES_MAX = 8_000_000
 REMEMBERED_RUNS_MAX = 1_000
 
@@ -128,6 +130,14 @@ class Backend:
         status = await self._get(f"/api/tests/{test_id}/", TypeAdapter(TestStatus))
         return _snapshot(run_id, status, dashboard_url=self._link(status.dashboard_url))
 
+    async def snapshot_or(self, told: RunSnapshot) -> RunSnapshot:
+        """The newest known state, or *told* by an act that worked where only the look fails."""
+        try:
+            with within(LOOK_AFTER_ACT_SECONDS_MAX):
+                return await self.snapshot(told.run_id)
+        except BenchgateError:
+            return told
+
     async def series(self, run_id: str) -> Series:
         """The run's seconds."""
         test_id = await self._test_id(run_id)
@@ -164,10 +174,11 @@ class Backend:
     async def _get(self, path: str, shape: TypeAdapter[Shape]) -> Shape:
         try:
             return await self._ask("GET", path, shape)
-        except BackendUnavailable:
+        except (BackendUnavailable, Unauthorized):
             if self._address is None:
                 raise
-        # The backend may have ended since it was last found; reading again is harmless.
+        # The backend may have ended since it was last found, and the next one may answer at the
+        # same address with a token of its own; reading again is harmless.
         self._address = None
         return await self._ask("GET", path, shape)
 
@@ -204,6 +215,20 @@ class Backend:
 
 
 TIMEOUT = httpx.Timeout(REQUEST_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS)
+
+
+@contextmanager
+def within(seconds: float) -> Generator[None]:
+    """Bound everything that is asked of a backend in here, however many requests it takes.
+
+    Raises:
+        BackendUnavailable: it took longer.
+    """
+    try:
+        with anyio.fail_after(seconds):
+            yield
+    except TimeoutError as exc:
+        raise BackendUnavailable(f"The backend did not answer within {seconds:g} s.") from exc
 
 
 @contextmanager
@@ -255,7 +280,7 @@ def _refusal(response: httpx.Response, content: bytes) -> BenchgateError:
     if status in CLIENT_ERRORS and detail:
         return CLIENT_ERRORS[status](detail, hint=hint)
     if status in {401, 403}:
-        return BackendError(
+        return Unauthorized(
             f"The backend refused the credentials ({status}).",
             hint="Set BENCHGATE_BACKEND_TOKEN to the backend's token.",
         )

@@ -15,7 +15,7 @@ from benchgate.domain import text
 from benchgate.domain.failures import kind_of
 from benchgate.domain.rendezvous import LOG_FILE
 from benchgate.gate import figures
-from benchgate.gate.names import SERIES_URI, SUMMARY_URI, GuideName, ToolName
+from benchgate.gate.names import GuideName, ToolName
 
 if TYPE_CHECKING:
     import jinja2
@@ -91,7 +91,5 @@ FILTERS = {
 GLOBALS: dict[str, object] = {
     "tool": SimpleNamespace(**{name.value: name.value for name in ToolName}),
     "guide": SimpleNamespace(**{name.value: name.value for name in GuideName}),
-    "summary_uri": SUMMARY_URI,
-    "series_uri": SERIES_URI,
     "log_file": LOG_FILE,
 }

@@ -6,6 +6,8 @@ An answer that is lost on the way to the backend is resolved by reading the run'
 is never repeated.
 """
 
+import logging
+
 import anyio
 from mcp.server.mcpserver import Context
 from mcp.types import InputRequiredResult
@@ -22,16 +24,21 @@ from benchgate.domain.approvals import (
     read_answer,
     start_facts,
 )
+from benchgate.domain.contract import RunDetail
 from benchgate.domain.preflight import PreflightReport, Severity
-from benchgate.domain.runs import RunSnapshot, RunStatus
+from benchgate.domain.runs import RunSnapshot, RunStatus, is_terminal
 from benchgate.domain.values import Value
-from benchgate.errors import BackendError, BenchgateError, Conflict, NotFound
+from benchgate.errors import BackendError, BenchgateError, Conflict, NotFound, StoreError
 from benchgate.gate import asking
 from benchgate.gate.approvals import Approvals
-from benchgate.gate.backend import Backend
+from benchgate.gate.backend import Backend, within
 from benchgate.gate.blocks import Blocks
 
+logger = logging.getLogger(__name__)
+
 REASKS_MAX = 3
+FACTS_SECONDS_MAX = 25
+RESOLVE_SECONDS_MAX = 15
 STATE_SEPARATOR = "."
 
 
@@ -99,11 +106,13 @@ class Starts:
                 template_name=facts.template_name,
             )
         self._open_dialogs.add(run_id)
+        # One wait for all dialogs of a call: its caller's patience does not begin anew with each.
+        began = anyio.current_time()
         try:
             for reasks in range(REASKS_MAX + 1):
                 approval = await self._ask(facts, ctx, changed=reasks > 0)
                 reply = await asking.reply_of(
-                    ctx, approval.question, wait_seconds=self._ask_wait_seconds
+                    ctx, approval.question, began=began, wait_seconds=self._ask_wait_seconds
                 )
                 ending = await self._conclude(approval, reply)
                 if not isinstance(ending, StartFacts):
@@ -164,15 +173,21 @@ class Starts:
         now = await self._facts(approval.run_id)
         if isinstance(now, StartFacts) and now.digest == approval.digest:
             return await self._launch(answered, now)
-        await self._approvals.supersede(approval.approval_id)
+        try:
+            await self._approvals.supersede(approval.approval_id)
+        except Conflict:
+            return await self._closed_already(approval)
         return now
 
     async def _closed_already(self, approval: Approval) -> NotStarted:
         present = await self._approvals.get(approval.approval_id)
+        taken = present.state in {ApprovalState.APPROVED, ApprovalState.USED}
         return NotStarted(
             run_id=present.run_id,
             outcome=OUTCOMES[present.state],
-            reason=f"This question was closed before: {present.state.value.replace('_', ' ')}.",
+            reason="The yes to this question belongs to another call, and starts one run once."
+            if taken
+            else f"This question was closed before: {present.state.value.replace('_', ' ')}.",
             template_name=present.template_name,
             note=present.note,
         )
@@ -187,9 +202,16 @@ class Starts:
                 ending = await self._closed_already(approval)
             else:
                 ending = await self._start(facts)
-                result = ending.snapshot.status if isinstance(ending, Started) else ending.reason
-                await self._approvals.settle(approval.approval_id, result)
+                await self._settle(approval, ending)
         return ending
+
+    async def _settle(self, approval: Approval, ending: Ending) -> None:
+        result = ending.snapshot.status if isinstance(ending, Started) else ending.reason
+        try:
+            await self._approvals.settle(approval.approval_id, result)
+        except StoreError:
+            # What happened must still be told; the record only lacks the note of it.
+            logger.exception("What became of the start of %s could not be noted", approval.run_id)
 
     async def _start(self, facts: StartFacts) -> Ending:
         """Send the start once; where its answer is lost, read what became of it."""
@@ -199,18 +221,16 @@ class Starts:
             return await self._resolve(facts, lost)
         except BenchgateError as refusal:
             return _refused(facts, str(refusal))
-        fallback = RunSnapshot(
+        told = RunSnapshot(
             run_id=facts.run_id, status=changed.status, template_name=facts.template_name
         )
-        try:
-            return Started(snapshot=await self._backend.snapshot(facts.run_id))
-        except BackendError:
-            return Started(snapshot=fallback)
+        return Started(snapshot=await self._backend.snapshot_or(told))
 
     async def _resolve(self, facts: StartFacts, lost: BackendError) -> Ending:
         try:
-            snapshot = await self._backend.snapshot(facts.run_id)
-        except BackendError:
+            with within(RESOLVE_SECONDS_MAX):
+                snapshot = await self._backend.snapshot(facts.run_id)
+        except BenchgateError:
             return _refused(
                 facts,
                 f"{lost} Whether the run started is not known: read its status before "
@@ -222,19 +242,40 @@ class Starts:
 
     async def _facts(self, run_id: str) -> StartFacts | NotStarted:
         """What is true of *run_id* now, or why it cannot start."""
-        detail = await self._backend.run(run_id)
-        active_run_id = await self._backend.active_run_id()
-        report = await self._backend.preflight(run_id)
+        with within(FACTS_SECONDS_MAX):
+            detail = await self._backend.run(run_id)
+            if reason := _not_startable(detail) or await self._busy():
+                return NotStarted(
+                    run_id=run_id,
+                    outcome=StartOutcome.REFUSED,
+                    reason=reason,
+                    template_name=detail.template_name,
+                )
+            # Last, because it looks into the database, which another test may be loading.
+            report = await self._backend.preflight(run_id)
         facts = start_facts(detail, preflight=report, cost=cost.estimate(detail.config))
-        if detail.status != RunStatus.PREPARED:
-            return _refused(facts, f"The run is {detail.status}; only a PREPARED run can start.")
-        if active_run_id is not None:
-            return _refused(
-                facts,
-                f"Run {active_run_id} is active on this backend, and tests run one at a time: "
-                "wait for it with get_status, or stop it with stop_run.",
-            )
         return facts if report.can_proceed else _refused(facts, _blocked(report))
+
+    async def _busy(self) -> str | None:
+        """Why no test can start now, if that is so."""
+        active_run_id = await self._backend.active_run_id()
+        if active_run_id is None:
+            return None
+        return (
+            f"Run {active_run_id} is active on this backend, and tests run one at a time: "
+            "wait for it with get_status, or stop it with stop_run."
+        )
+
+
+def _not_startable(run: RunDetail) -> str | None:
+    """Why *run* cannot start whatever anyone says, if that is so."""
+    if run.status == RunStatus.PREPARED:
+        return None
+    if is_terminal(run.status):
+        return (
+            f"The run has ended as {run.status}, and a run starts once: create_run makes a new one."
+        )
+    return f"The run is {run.status} already; only a PREPARED run can start."
 
 
 def _answer(reply: asking.Reply | asking.Silence) -> Answer:

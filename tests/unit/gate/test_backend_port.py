@@ -16,6 +16,7 @@ from benchgate.errors import (
     Conflict,
     InvalidInput,
     NotFound,
+    Unauthorized,
 )
 from benchgate.gate.backend import ANSWER_BYTES_MAX, Address, Backend
 from benchgate.gate.whereabouts import Configured
@@ -78,7 +79,7 @@ async def test_a_status_that_nobody_knows_is_passed_on(backend: Backend) -> None
         ({"status_code": 422, "json": {"detail": [{"field": "f"}]}}, InvalidInput, "field"),
         ({"status_code": 400, "json": {"detail": "no"}}, InvalidInput, "no"),
         ({"status_code": 404, "text": "<h1>nginx</h1>"}, BackendError, "404"),
-        ({"status_code": 401, "json": {"detail": "who?"}}, BackendError, "credentials"),
+        ({"status_code": 401, "json": {"detail": "who?"}}, Unauthorized, "credentials"),
         ({"status_code": 500, "html": "<h1>Traceback</h1>"}, BackendError, "500"),
         ({"status_code": 503, "json": {"detail": {"code": "X"}}}, BackendError, "503"),
         ({"status_code": 200, "html": "<h1>hello</h1>"}, BackendError, "cannot be read"),

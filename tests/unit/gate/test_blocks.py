@@ -282,6 +282,11 @@ def test_a_stop_is_told_as_far_as_it_got(status: str, said: str) -> None:
     assert said in BLOCKS.render("stop_requested", run=snapshot_of(status))
 
 
+@pytest.mark.parametrize(("block", "no"), [("started", "running"), ("stop_requested", "Partial")])
+def test_of_a_run_that_is_over_nothing_more_is_promised(block: str, no: str) -> None:
+    assert no not in BLOCKS.render(block, run=snapshot_of("COMPLETED", summary=SUMMARY))
+
+
 @pytest.mark.parametrize("outcome", sorted({*StartOutcome} - {StartOutcome.STARTED}))
 def test_every_outcome_without_a_start_has_a_next_step_of_its_own(outcome: str) -> None:
     facts: Facts = {"run_id": "r", "template_name": "t", "reason": "why", "note": ""}

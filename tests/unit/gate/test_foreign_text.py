@@ -211,3 +211,9 @@ def test_a_dashboard_link_is_the_only_link_of_a_block() -> None:
 def test_a_missing_fact_is_an_error_and_not_a_blank(name: str) -> None:
     with pytest.raises(jinja2.UndefinedError):
         BLOCKS.render(name)
+
+
+def test_the_table_is_shown_however_long_the_path_to_it_is() -> None:
+    config = config_of(database="/" + "d" * 1_023, schema="main", table_name="payroll")
+    facts = facts_of(config)
+    assert "payroll" in BLOCKS.render("question", facts=facts)

@@ -1,6 +1,7 @@
 """The start path where the backend changes its mind or its answer is lost (scripted over HTTP)."""
 
-from collections.abc import AsyncGenerator, Iterator
+import sqlite3
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,7 @@ from mcp import Client
 from mcp.client.context import ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
 
-from benchgate.gate.server import open_gate
+from benchgate.gate.server import RECORD_FILE, open_gate
 from benchgate.gate.starts import REASKS_MAX
 from benchgate.settings import Settings
 
@@ -56,13 +57,16 @@ def answered(status: str) -> httpx.Response:
 class Questions:
     """Says yes to everything, and remembers what it was."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, meanwhile: Callable[[], Awaitable[None]] | None = None) -> None:
+        self._meanwhile = meanwhile
         self.asked: list[str] = []
 
     async def __call__(
         self, context: ClientRequestContext, params: ElicitRequestParams
     ) -> ElicitResult:
         self.asked.append(params.message)
+        if self._meanwhile is not None:
+            await self._meanwhile()
         return ElicitResult(action="accept", content={"decision": "yes"})
 
 
@@ -71,7 +75,7 @@ def backend() -> Iterator[respx.MockRouter]:
     router = respx.mock(base_url=URL, assert_all_called=False)
     router.get("/health").respond(json=HEALTH)
     router.get("/api/runs/r1/", name="run").mock(return_value=run())
-    router.get("/api/runs/r1/preflight").respond(json={"run_id": "r1"})
+    router.get("/api/runs/r1/preflight", name="preflight").respond(json={"run_id": "r1"})
     router.get("/api/tests/t1/", name="test").mock(return_value=answered("RUNNING"))
     router.post("/api/runs/r1/start", name="start").respond(
         202, json={"run_id": "r1", "status": "STARTING"}
@@ -169,6 +173,54 @@ async def test_a_start_of_which_nothing_is_known_is_told_as_that(
     assert backend["start"].call_count == 1
 
 
+async def test_a_start_is_told_even_if_the_record_can_no_longer_note_it(
+    backend: respx.MockRouter, tmp_path: Path, era: Era
+) -> None:
+    def lose_record(_: httpx.Request) -> httpx.Response:
+        write(tmp_path, "DROP TABLE approvals")
+        return httpx.Response(202, json={"run_id": "r1", "status": "STARTING"})
+
+    backend["start"].side_effect = lose_record
+    told = await start(tmp_path, era, Questions())
+    assert (told["outcome"], told["status"]) == ("started", "RUNNING")
+
+
+async def test_a_no_from_elsewhere_while_the_facts_change_is_a_no(
+    backend: respx.MockRouter, tmp_path: Path, era: Era
+) -> None:
+    def change_and_decline(_: httpx.Request) -> httpx.Response:
+        if person.asked:
+            write(tmp_path, "UPDATE approvals SET state = 'declined'")
+        return run(duration=20 if person.asked else 10)
+
+    backend["run"].side_effect = change_and_decline
+    person = Questions()
+    told = await start(tmp_path, era, person)
+    assert told["outcome"] == "declined"
+    assert len(person.asked) == 1
+    assert not backend["start"].called
+
+
+async def test_a_yes_that_another_call_has_is_not_told_as_silence(
+    backend: respx.MockRouter, tmp_path: Path, era: Era
+) -> None:
+    async def answer_elsewhere() -> None:
+        write(tmp_path, "UPDATE approvals SET state = 'approved'")
+
+    told = await start(tmp_path, era, Questions(meanwhile=answer_elsewhere))
+    assert told["outcome"] == "refused"
+    assert "another call" in told["reason"]
+    assert not backend["start"].called
+
+
+def write(folder: Path, statement: str) -> None:
+    """Write to the record behind the server's back."""
+    connection = sqlite3.connect(folder / RECORD_FILE)
+    with connection:
+        connection.execute(statement)
+    connection.close()
+
+
 async def test_a_start_that_the_backend_refuses_is_told_in_its_words(
     backend: respx.MockRouter, tmp_path: Path, era: Era
 ) -> None:
@@ -194,3 +246,4 @@ async def test_another_active_run_is_named_before_anyone_is_asked(
     assert told["outcome"] == "refused"
     assert "r7" in told["reason"]
     assert person.asked == []
+    assert not backend["preflight"].called

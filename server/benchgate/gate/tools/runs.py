@@ -22,6 +22,8 @@ from benchgate.gate.tools.answers import (
     answer,
 )
 
+PROGRESS_STEP_SECONDS = 0.001
+
 WaitSeconds = Annotated[float, Field(ge=0, le=monitor.WAIT_SECONDS_MAX)]
 
 
@@ -37,7 +39,10 @@ class RunTools:
     async def create_run(self, template_id: TemplateId) -> Annotated[CallToolResult, CreatedAnswer]:
         """Create a PREPARED run from a template. It loads nothing until start_run."""
         created = await self._backend.create_run(template_id)
-        run = await self._backend.snapshot(created.run_id)
+        told = RunSnapshot(
+            run_id=created.run_id, status=created.status, dashboard_url=created.dashboard_url
+        )
+        run = await self._backend.snapshot_or(told)
         return answer(
             self._blocks.render("created", run=run),
             CreatedAnswer(
@@ -75,10 +80,14 @@ class RunTools:
         Repeat with next_check_seconds as wait_seconds until the run has ended.
         Only a COMPLETED run has final figures.
         """
+        told_seconds = -PROGRESS_STEP_SECONDS
 
         async def tell(run: RunSnapshot) -> None:
+            nonlocal told_seconds
+            # The protocol wants each progress above the last; a run that gets ready stands at 0.
+            told_seconds = max(run.elapsed_seconds, told_seconds + PROGRESS_STEP_SECONDS)
             line = self._blocks.render("progress_line", run=run).strip()
-            await ctx.report_progress(run.elapsed_seconds, run.expected_seconds, line)
+            await ctx.report_progress(told_seconds, run.expected_seconds, line)
 
         run = await monitor.watch(
             lambda: self._backend.snapshot(run_id), tell, wait_seconds=wait_seconds
@@ -88,9 +97,9 @@ class RunTools:
     async def stop_run(self, run_id: RunId) -> Annotated[CallToolResult, StopAnswer]:
         """Stop a run. Needs no approval."""
         changed = await self._backend.stop(run_id)
-        run = RunSnapshot(run_id=run_id, status=changed.status)
+        run = await self._backend.snapshot_or(RunSnapshot(run_id=run_id, status=changed.status))
         text = self._blocks.render("stop_requested", run=run)
-        return answer(text, StopAnswer(run_id=run_id, status=changed.status))
+        return answer(text, StopAnswer(run_id=run_id, status=run.status))
 
     def _started(self, started: Started) -> CallToolResult:
         run = started.snapshot

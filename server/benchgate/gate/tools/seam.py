@@ -15,6 +15,7 @@ from pydantic import PrivateAttr, ValidationError
 
 from benchgate.domain.text import one_line
 from benchgate.errors import BackendUnavailable, BenchgateError, InvalidInput
+from benchgate.gate.backend import within
 from benchgate.gate.blocks import Blocks
 from benchgate.gate.tools.answers import Refusal, refusal
 from benchgate.gate.tools.schemas import slim
@@ -22,6 +23,8 @@ from benchgate.gate.tools.schemas import slim
 logger = logging.getLogger(__name__)
 
 VALUE_CHARACTERS_MAX = 80
+# Hosts give a call up after 30 s or more; what is not there by then has to be told before.
+CALL_SECONDS_MAX = 28
 UNEXPECTED = Refusal(
     code="internal",
     message="benchgate met an error that it did not expect.",
@@ -33,10 +36,17 @@ class GateTool(Tool):
     """A tool whose failures are results."""
 
     _seam: "Seam" = PrivateAttr()
+    _seconds_max: float = PrivateAttr()
 
     @classmethod
     def of(
-        cls, function: Callable[..., Any], *, title: str, annotations: ToolAnnotations, seam: "Seam"
+        cls,
+        function: Callable[..., Any],
+        *,
+        title: str,
+        annotations: ToolAnnotations,
+        seconds_max: float,
+        seam: "Seam",
     ) -> "GateTool":
         """*function* as a tool, described by its docstring, its failures told by *seam*."""
         description = " ".join((function.__doc__ or "").split())
@@ -45,6 +55,7 @@ class GateTool(Tool):
         )
         assert isinstance(made, cls)
         made._seam = seam
+        made._seconds_max = seconds_max
         made.parameters = slim(made.parameters)
         if made.fn_metadata.output_schema is not None:
             made.fn_metadata.output_schema = slim(made.fn_metadata.output_schema)
@@ -59,10 +70,13 @@ class GateTool(Tool):
         except ValidationError as exc:
             return self._seam.result(self.name, bad_argument(exc))
         try:
-            return await super().run(arguments, context, convert_result)
+            with within(self._seconds_max):
+                return await super().run(arguments, context, convert_result)
         except ToolError as exc:
             # The SDK wraps whatever the body raised.
             return self._seam.result(self.name, exc.__cause__ or exc)
+        except BackendUnavailable as exc:
+            return self._seam.result(self.name, exc)
 
 
 class Seam:

@@ -4,6 +4,7 @@
 tool of a list just to see it fail.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,18 +16,24 @@ from benchgate.gate.names import ToolName
 from benchgate.gate.tools.catalog import CatalogTools
 from benchgate.gate.tools.results import ResultTools
 from benchgate.gate.tools.runs import RunTools
-from benchgate.gate.tools.seam import GateTool, Seam
+from benchgate.gate.tools.seam import CALL_SECONDS_MAX, GateTool, Seam
 
 
 class Nature(Value):
-    """What a host may know of a tool before it lets a model call it."""
+    """What a tool does to the world and to its caller, apart from its name and schema."""
 
     reads_only: bool = False
     destroys: bool = False
     repeatable: bool = False
+    waits_for_person: bool = False
+
+    @property
+    def seconds_max(self) -> float:
+        """How long a call may take; one that waits for a person keeps its own time."""
+        return math.inf if self.waits_for_person else CALL_SECONDS_MAX
 
     def annotations(self) -> ToolAnnotations:
-        """The same in the protocol's words; every tool reaches out to a backend."""
+        """What a host may know before it lets a model call; every tool reaches a backend."""
         return ToolAnnotations(
             read_only_hint=self.reads_only,
             destructive_hint=self.destroys,
@@ -42,7 +49,10 @@ NATURES: dict[ToolName, tuple[str, Nature]] = {
     ToolName.LIST_TEMPLATES: ("List templates", READS),
     ToolName.LIST_CONNECTIONS: ("List connections", READS),
     ToolName.CREATE_RUN: ("Create a run", Nature()),
-    ToolName.START_RUN: ("Start a run on a person's yes", Nature(destroys=True)),
+    ToolName.START_RUN: (
+        "Start a run on a person's yes",
+        Nature(destroys=True, waits_for_person=True),
+    ),
     ToolName.GET_STATUS: ("Read a run's state", READS),
     ToolName.STOP_RUN: ("Stop a run", Nature(destroys=True, repeatable=True)),
     ToolName.GET_RESULTS: ("Hand over results", READS),
@@ -66,6 +76,12 @@ def all_tools(
         ToolName.GET_ERRORS: results.get_errors,
     }
     return [
-        GateTool.of(functions[name], title=title, annotations=nature.annotations(), seam=seam)
+        GateTool.of(
+            functions[name],
+            title=title,
+            annotations=nature.annotations(),
+            seconds_max=nature.seconds_max,
+            seam=seam,
+        )
         for name, (title, nature) in NATURES.items()
     ]
