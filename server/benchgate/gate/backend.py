@@ -110,7 +110,7 @@ class Backend:
         """What was fixed when the run was created."""
         detail = await self._get(f"/api/runs/{run_id}/", TypeAdapter(RunDetail))
         self._remember(run_id, detail.test_id)
-        return detail
+        return detail.model_copy(update={"dashboard_url": self._link(detail.dashboard_url)})
 
     async def preflight(self, run_id: str) -> PreflightReport:
         """The backend's warnings for a run, as of now."""

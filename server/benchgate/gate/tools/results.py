@@ -29,8 +29,9 @@ class ResultTools:
     async def get_results(self, run_ids: RunIds) -> Annotated[CallToolResult, HandOver]:
         """Hand over the figures of ended runs, with links to CSV."""
         unique = list(dict.fromkeys(run_ids))
-        handed = hand_over([await self._backend.snapshot(run_id) for run_id in unique])
-        text = self._blocks.render("results", hand_over=handed)
+        runs = [await self._backend.snapshot(run_id) for run_id in unique]
+        handed = hand_over(runs)
+        text = self._blocks.render("results", hand_over=handed, runs=runs)
         links = [link for run_id in unique for link in _links(run_id)]
         return answer(text, handed, links=links)
 

@@ -57,7 +57,7 @@ class RunTools:
         """Check a prepared run for problems. Show every warning to the person."""
         detail = await self._backend.run(run_id)
         report = await self._backend.preflight(run_id)
-        text = self._blocks.render("preflight", report=report, template_name=detail.template_name)
+        text = self._blocks.render("preflight", report=report, run=detail)
         return answer(text, PreflightAnswer.model_validate(report.model_dump()))
 
     async def start_run(
