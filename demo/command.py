@@ -7,12 +7,11 @@ from pathlib import Path
 
 import anyio
 from filelock import FileLock, Timeout
-from rich.console import Console
 
 from demo.errors import DemoError
 from demo.interrupts import Interrupts
 from demo.person import InAdvance, Keyboard
-from demo.screen import Screen
+from demo.screen import Output, Screen
 from demo.session import Session
 
 FOLDER = Path(__file__).parents[1] / ".demo"
@@ -69,7 +68,8 @@ def _locked(folder: Path) -> AbstractContextManager[object]:
 
 
 async def _hold(folder: Path, seconds: int, yes: bool) -> int:
-    screen, interrupts = Screen(Console()), Interrupts()
+    interrupts = Interrupts()
+    screen = Screen(Output(interrupts.end))
     person = InAdvance(screen) if yes else Keyboard(screen, interrupts)
     session = Session(folder, seconds=seconds, screen=screen)
     return await session.hold(person, interrupts)

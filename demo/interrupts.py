@@ -38,6 +38,11 @@ class Interrupts:
             finally:
                 self._part = None
 
+    def end(self) -> None:
+        """End the work as a whole: there is nobody left whom a part of it could serve."""
+        self.happened = True
+        self.work.cancel()
+
     def _interrupt(self) -> None:
         scope = self.work if self.happened else (self._part or self.work)
         self.happened = True

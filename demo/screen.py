@@ -5,8 +5,10 @@ blocks are printed exactly as the server sent them, and progress is a line now a
 """
 
 import json
+import os
 import re
-from collections.abc import Generator, Mapping
+import sys
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -21,6 +23,23 @@ LINK = re.compile(r"<?(https?://[^\s>]+)>?")
 COLUMNS_MAX = 100
 BAR_COLUMNS = 40
 SECONDS_BETWEEN_LINES = 2
+
+
+class Output(Console):
+    """Standard output for as long as somebody reads it; then nowhere, and *on_gone* is called."""
+
+    def __init__(self, on_gone: Callable[[], None]) -> None:
+        super().__init__()
+        self._on_gone = on_gone
+
+    def on_broken_pipe(self) -> None:
+        """Go on in silence, so that what was started can be ended in order."""
+        self.quiet = True
+        # Python flushes what is left once more at its end, and must not fail there.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        self._on_gone()
 
 
 class Screen:

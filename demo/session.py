@@ -17,6 +17,10 @@ from demo.person import Person
 from demo.postgres import PostgresServer
 from demo.screen import Screen
 
+AFTERWARDS = """
+The demo has ended all that it started, so its dashboard links are dead now.
+Its files lie in {folder}.\
+"""
 POSTGRES_DATABASE = "shop"
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130  # as a shell has it for Ctrl-C
@@ -42,6 +46,8 @@ class Session:
         if interrupts.happened:
             self._screen.say("Interrupted: everything that the demo started has been ended.")
             return EXIT_INTERRUPTED
+        if code == 0:
+            self._screen.say(AFTERWARDS.format(folder=host.short(self._folder)))
         return code
 
     async def _hold(self, person: Person, interrupts: Interrupts) -> int:
@@ -57,7 +63,7 @@ class Session:
                     self._folder, screen=self._screen, person=person
                 ) as connection:
                     completed = await self._converse(connection, databases, interrupts)
-        except* (DemoError, MCPError) as group:
+        except* (DemoError, MCPError, OSError) as group:
             failed = True
             for exc in _leaves(group):
                 self._show(exc)

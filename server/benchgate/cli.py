@@ -5,6 +5,7 @@ is called.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,10 +13,16 @@ from pathlib import Path
 from benchgate import __version__
 from benchgate.errors import BenchgateError, SettingsError
 
+AT_A_TERMINAL = """\
+benchgate: this is an MCP server, and waits here for an MCP host to talk to it. Hosts start it by
+themselves: the README says how to tell yours of it. Ctrl-C ends it; --help shows the commands.
+"""
+
 EXIT_ERROR = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 PORT_MAX = 65_535
+STANDARD_INPUT = 0
 
 BACKEND_ABOUT = """\
 Serve the embedded benchmark backend in the foreground, until Ctrl-C. The MCP server starts it by
@@ -72,7 +79,7 @@ def _add_backend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port", type=_port, default=0, help="0, the default, is the last one or any free one"
     )
-    parser.add_argument("--data-dir", type=Path, help="default: BENCHGATE_DATA_DIR")
+    parser.add_argument("--data-dir", type=_folder, help="default: BENCHGATE_DATA_DIR")
     ends = parser.add_mutually_exclusive_group()
     ends.add_argument("--stop", action="store_true", help="end the backend that runs")
     ends.add_argument("--restart", action="store_true", help="end it and start it again")
@@ -85,17 +92,27 @@ def _add_backend(parser: argparse.ArgumentParser) -> None:
 
 
 def _port(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.isdecimal() else -1
     if not 0 <= number <= PORT_MAX:
-        raise argparse.ArgumentTypeError(f"{number} is not a port")
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to {PORT_MAX}")
     return number
+
+
+def _folder(text: str) -> Path:
+    # An unset variable in a script would otherwise mean the current folder.
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the name of a folder is missing")
+    return Path(text).expanduser().absolute()
 
 
 def _serve(options: argparse.Namespace) -> int:
     from benchgate import settings  # noqa: PLC0415 - start-up imports little
     from benchgate.gate.server import serve  # noqa: PLC0415
 
-    serve(settings.load(), transport=options.transport, host=options.host, port=options.port)
+    loaded = settings.load()
+    if options.transport == "stdio" and os.isatty(STANDARD_INPUT):
+        sys.stderr.write(AT_A_TERMINAL)
+    serve(loaded, transport=options.transport, host=options.host, port=options.port)
     return 0
 
 
@@ -115,16 +132,27 @@ def _end(options: argparse.Namespace, data_dir: Path) -> int:
 
     owner = Owner(data_dir)
     was_running = owner.stop(force=options.force)
-    sys.stdout.write("The backend has ended.\n" if was_running else "No backend was running.\n")
+    _tell("The backend has ended." if was_running else "No backend was running.")
     if options.restart:
         url = owner.start(host=options.host, port=options.port)
-        sys.stdout.write(f"The backend listens on {url}.\n")
+        _tell(f"The backend listens on {url}.")
     return 0
+
+
+def _tell(text: str) -> None:
+    """Print *text*; what was asked for is done all the same when nobody reads it."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _data_dir(options: argparse.Namespace) -> Path:
     if options.data_dir is not None:
-        return Path(options.data_dir).expanduser().absolute()
+        return Path(options.data_dir)
     from benchgate import settings  # noqa: PLC0415 - start-up imports little
 
     return settings.load().data_dir

@@ -6,6 +6,7 @@ const MARGIN = { top: 10, right: 12, bottom: 24, left: 52 };
 const GRID_LINES = 4;
 const TICK_PIXELS = 90;
 const WIDTH_MIN = 120;
+const LABEL_ROOM = 24; // beyond which half a label no longer fits
 
 function svg(name, attributes = {}, text) {
   const element = document.createElementNS(SVG, name);
@@ -39,24 +40,47 @@ export class Chart {
     this.filled = filled;
     this.points = [];
     this.until = 60;
-    this.plot = svg("svg", { class: "plot", role: "img", "aria-label": title });
+    this.nothing = "Nothing measured yet";
+    this.plot = svg("svg", { class: "plot", role: "img", tabindex: "0", "aria-label": title });
     this.tip = document.createElement("div");
     this.tip.className = "tip";
+    this.tip.setAttribute("aria-live", "polite");
     this.tip.hidden = true;
     this.cursor = null;
+    this.pointed = null;
     this.pointerX = null;
     this.figure = figure;
     this.addLegend(figure.querySelector("figcaption"));
     figure.append(this.plot, this.tip);
     new ResizeObserver(() => this.draw()).observe(this.plot);
-    this.plot.addEventListener("pointermove", (event) => {
-      this.pointerX = event.clientX;
-      this.point();
-    });
-    this.plot.addEventListener("pointerleave", () => {
-      this.pointerX = null;
-      this.unpoint();
-    });
+    // A tap moves no pointer, so a press counts as well.
+    for (const name of ["pointermove", "pointerdown"]) {
+      this.plot.addEventListener(name, (event) => {
+        this.pointerX = event.clientX;
+        this.point();
+      });
+    }
+    for (const name of ["pointerleave", "blur"]) {
+      this.plot.addEventListener(name, (event) => {
+        // A finger that is lifted leaves as well, and what it pointed at is still being read.
+        if (event.pointerType === "touch") return;
+        this.pointerX = null;
+        this.unpoint();
+      });
+    }
+    this.plot.addEventListener("keydown", (event) => this.stepByKey(event));
+  }
+
+  // The arrows go from second to second, and Home and End to the first and the last.
+  stepByKey(event) {
+    const last = this.points.length - 1;
+    const at = this.pointed ? this.points.findIndex((p) => p.elapsed >= this.pointed.elapsed) : last;
+    const goals = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: last };
+    if (last < 0 || !(event.key in goals)) return;
+    event.preventDefault();
+    const goal = this.points[Math.min(last, Math.max(0, goals[event.key]))];
+    this.pointerX = this.plot.getBoundingClientRect().left + this.x(goal.elapsed);
+    this.point();
   }
 
   addLegend(caption) {
@@ -72,8 +96,10 @@ export class Chart {
     caption.append(legend);
   }
 
-  show(points, until) {
+  // nothing: what stands in place of the lines when there are no points.
+  show(points, until, nothing) {
     this.points = points;
+    this.nothing = nothing;
     this.until = Math.max(until, 1);
     this.draw();
   }
@@ -114,7 +140,9 @@ export class Chart {
         parts.push(svg("text", { x: MARGIN.left + 6, y: MARGIN.top + 14 }, "warm-up"));
       }
     }
-    for (let value = 0; value <= this.top + this.step / 2; value += this.step) {
+    // Without a measured value a scale would be made up, so only the ground line is drawn.
+    const top = this.points.length ? this.top : 0;
+    for (let value = 0; value <= top + this.step / 2; value += this.step) {
       const y = Math.round(this.y(value)) + 0.5;
       parts.push(svg("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: y, y2: y }));
       parts.push(svg("text", { x: MARGIN.left - 8, y: y + 4, "text-anchor": "end" }, this.format(value)));
@@ -122,11 +150,14 @@ export class Chart {
     const room = Math.max(1, Math.floor(this.inner / TICK_PIXELS));
     const stride = TIME_STEPS.find((s) => this.until / s <= room) ?? TIME_STEPS.at(-1);
     for (let at = 0; at <= this.until; at += stride) {
-      parts.push(svg("text", { x: this.x(at), y: height - 6, "text-anchor": at ? "middle" : "start" }, clock(at)));
+      const x = this.x(at);
+      const anchor = x > width - LABEL_ROOM ? "end" : "middle";
+      const edge = anchor === "end" ? width - 2 : x;
+      parts.push(svg("text", { x: edge, y: height - 6, "text-anchor": at ? anchor : "start" }, clock(at)));
     }
     if (!this.points.length) {
       const middle = { class: "empty", x: MARGIN.left + this.inner / 2, y: height / 2, "text-anchor": "middle" };
-      parts.push(svg("text", middle, "Nothing measured yet"));
+      parts.push(svg("text", middle, this.nothing));
     }
     return parts;
   }
@@ -165,7 +196,7 @@ export class Chart {
 
   description() {
     const last = this.points.at(-1);
-    if (!last) return `${this.title}: nothing measured yet`;
+    if (!last) return `${this.title}: ${this.nothing}`;
     const values = this.lines.map((l) => `${l.label} ${this.text(l, last)}`);
     return `${this.title}: ${this.points.length} seconds, the last one ${values.join(", ")}`;
   }
@@ -183,6 +214,7 @@ export class Chart {
       Math.abs(b.elapsed - seconds) < Math.abs(a.elapsed - seconds) ? b : a,
     );
     this.unpoint();
+    this.pointed = nearest;
     const x = this.x(nearest.elapsed);
     this.cursor = svg("line", { class: "cursor", x1: x, x2: x, y1: MARGIN.top, y2: box.height - MARGIN.bottom });
     this.plot.append(this.cursor);
@@ -200,6 +232,7 @@ export class Chart {
   unpoint() {
     this.cursor?.remove();
     this.cursor = null;
+    this.pointed = null;
     this.tip.hidden = true;
   }
 }

@@ -9,6 +9,7 @@ const RETRY_MS_FIRST = 1000;
 const RETRY_MS_MAX = 30000;
 const WHOLE_RUN_SECONDS = 900;
 const POINTS_MAX = 7200;
+const NAME_CHARACTERS_LONG = 60;
 
 const KINDS = {
   POINT_LOOKUP: "point lookups",
@@ -87,7 +88,8 @@ function drawLines() {
   const last = points.at(-1)?.elapsed ?? 0;
   const ahead = Math.min(run.expected ?? WHOLE_RUN_SECONDS, WHOLE_RUN_SECONDS);
   const until = TERMINAL.has(run.status) && last ? last : Math.max(last, ahead);
-  for (const chart of Object.values(charts)) chart.show(points, until);
+  const nothing = TERMINAL.has(run.status) ? "Nothing was measured" : "Nothing measured yet";
+  for (const chart of Object.values(charts)) chart.show(points, until, nothing);
 }
 
 function showState(status, phase) {
@@ -130,7 +132,7 @@ function showFigures(values) {
 function showSummary(test) {
   const summary = test.summary;
   const completed = test.status === "COMPLETED";
-  say("figures-title", completed ? "Result, warm-up excluded" : "Partial result, warm-up excluded");
+  say("figures-title", completed ? "Result, warm-up excluded" : summary ? "Partial figures, warm-up excluded: no result" : "No figures");
   say("qps-label", "Average QPS");
   showFigures({
     qps: summary?.average_qps,
@@ -141,8 +143,7 @@ function showSummary(test) {
     total: summary?.total_queries,
   });
   figure("measured", test.timing.measured_seconds, "s");
-  if (test.estimated_cost === null || test.estimated_cost === undefined) say("cost", "not known");
-  else figure("cost", test.estimated_cost, "credits", credits);
+  figure("cost", test.estimated_cost, "credits", credits);
 }
 
 function notice(title, text) {
@@ -156,6 +157,7 @@ function showRecord(data) {
   run.name = data.name;
   run.expected = test.timing.total_expected_seconds ?? null;
   say("name", data.name);
+  element("name").classList.toggle("long", data.name.length > NAME_CHARACTERS_LONG);
   say("target", data.target);
   say("run-id", test.run_id);
   say("load", `${test.load_mode}, ${whole.format(data.connections)} connections`);
@@ -163,7 +165,7 @@ function showRecord(data) {
   say("workload", shares.join(", "));
   const { warmup_seconds: warmup, run_seconds: measured } = test.timing;
   say("duration", `${clock(measured)} measured${warmup ? `, ${clock(warmup)} warm-up before` : ""}`);
-  say("started", test.started_at ? new Date(test.started_at).toLocaleString() : "not yet");
+  say("started", test.started_at ? new Date(test.started_at).toLocaleString() : TERMINAL.has(test.status) ? "never" : "not yet");
   const mark = element("warmup-mark");
   mark.hidden = !(warmup && run.expected);
   if (!mark.hidden) mark.style.left = `${(100 * warmup) / run.expected}%`;
