@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code: int = options.command(options)
     except BenchgateError as exc:
-        sys.stderr.write(f"benchgate: {exc} {exc.hint}\n")
+        sys.stderr.write(f"benchgate: {exc.advice}\n")
         code = EXIT_USAGE if isinstance(exc, SettingsError) else EXIT_ERROR
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED

@@ -33,6 +33,12 @@ class BenchgateError(Exception):
         if hint is not None:
             self.hint = hint
 
+    @property
+    def advice(self) -> str:
+        """What happened, and after it what the reader can do."""
+        message = str(self)
+        return f"{message}{'' if message.endswith(('.', '!', '?')) else '.'} {self.hint}"
+
 
 class InvalidInput(BenchgateError):
     """A value cannot be used."""

@@ -3,6 +3,7 @@
 A value that cannot be used is reported by the name of its variable.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from benchgate.errors import SettingsError
 
 PREFIX = "BENCHGATE_"
+# Of the drivers that SQLAlchemy knows, those that can be called from a thread.
+DATABASE_URL = re.compile(r"(sqlite(\+pysqlite)?|postgresql(\+(psycopg2?|pg8000))?)://")
 
 
 class Settings(BaseSettings):
@@ -46,6 +49,15 @@ class Settings(BaseSettings):
         default=55,
         description="How long a tool call waits for a dialog where the client waits for the tool.",
     )
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_synchronous(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not DATABASE_URL.match(url.get_secret_value()):
+            raise ValueError(
+                "a sqlite:// or postgresql:// URL is needed, with a synchronous driver if any"
+            )
+        return url
 
     @field_validator("data_dir")
     @classmethod

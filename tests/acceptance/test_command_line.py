@@ -1,6 +1,7 @@
 """The command as somebody types it: by mistake, into a pipe that nobody reads, or at a terminal."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +14,14 @@ COMMAND = [sys.executable, "-m", "benchgate"]
 SECONDS_MAX = 60
 
 
-def typed(*words: str, **streams: int) -> subprocess.CompletedProcess[str]:
+def typed(
+    *words: str, stdout: int = subprocess.PIPE, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*COMMAND, *words],
         stdin=subprocess.DEVNULL,
-        stdout=streams.get("stdout", subprocess.PIPE),
+        stdout=stdout,
+        env=environment,
         stderr=subprocess.PIPE,
         encoding="utf-8",
         timeout=SECONDS_MAX,
@@ -57,3 +61,25 @@ def test_at_a_terminal_the_server_says_what_it_waits_for(tmp_path: Path) -> None
         screen.type(CTRL_C)
         screen.exit_code()
     assert "Traceback" not in screen.text
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "benchgate.example"])
+def test_the_server_does_not_listen_where_others_could_answer_for_the_person(host: str) -> None:
+    done = typed("serve", "--transport", "http", "--host", host, "--port", "0")
+    assert done.returncode == 2
+    assert f"{host} is no loopback address" in done.stderr
+
+
+def test_a_port_that_is_taken_is_told_with_what_to_do() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = typed("serve", "--transport", "http", "--port", str(port))
+    assert done.returncode == 2
+    assert f"127.0.0.1:{port} cannot be listened on" in done.stderr
+    assert "--port" in done.stderr
+
+
+def test_a_setting_that_cannot_be_used_is_told_by_its_name() -> None:
+    done = typed("serve", environment={"BENCHGATE_DATABASE_URL": "nonsense"})
+    assert done.returncode == 2
+    assert done.stderr.startswith("benchgate: BENCHGATE_DATABASE_URL cannot be used")

@@ -137,9 +137,9 @@ async def _read(reader: Callable[[str], Awaitable[Shape]], run_id: str) -> Shape
     try:
         return await reader(run_id)
     except NotFound as exc:
-        raise ResourceNotFoundError(f"{exc} {exc.hint}") from exc
+        raise ResourceNotFoundError(exc.advice) from exc
     except BenchgateError as exc:
-        raise ResourceError(f"{exc} {exc.hint}") from exc
+        raise ResourceError(exc.advice) from exc
 
 
 def _csv(columns: tuple[str, ...], rows: Iterable[tuple[Cell, ...]]) -> str:

@@ -3,7 +3,9 @@
 Start-up opens nothing and asks nobody: hosts start servers just to look at them.
 """
 
+import ipaddress
 import logging
+import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -17,7 +19,7 @@ from mcp.server import MCPServer
 from mcp.server.request_state import RequestStateSecurity
 
 import benchgate
-from benchgate.errors import BenchgateError
+from benchgate.errors import BenchgateError, SettingsError
 from benchgate.gate import completions, guides, resources
 from benchgate.gate.approvals import Approvals
 from benchgate.gate.backend import Backend
@@ -112,6 +114,34 @@ def record_url(settings: Settings) -> str:
     return f"sqlite:///{Path(settings.data_dir / RECORD_FILE).as_posix()}"
 
 
+def refuse_bad_address(host: str, port: int) -> None:
+    """Refuse an address where others could answer for the person, or that is taken.
+
+    Raises:
+        SettingsError: the message names the address.
+    """
+    if host != "localhost" and not _is_loopback(host):
+        raise SettingsError(
+            f"{host} is no loopback address, and over HTTP benchgate asks nobody who they are.",
+            hint="Listen on 127.0.0.1, and reach it from elsewhere through a tunnel of your own.",
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as exc:
+        raise SettingsError(
+            f"{host}:{port} cannot be listened on: {exc.strerror}.",
+            hint="Name another port with --port.",
+        ) from exc
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def serve(
     settings: Settings,
     *,
@@ -121,6 +151,8 @@ def serve(
 ) -> None:
     """Serve until the client goes away; on stdio, stdout belongs to the protocol alone."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    if transport == "http":
+        refuse_bad_address(host, port)
 
     async def run() -> None:
         async with open_gate(settings) as server:

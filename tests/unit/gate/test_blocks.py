@@ -398,24 +398,3 @@ def test_the_estimate_and_the_final_cost_are_of_one_module() -> None:
     run = snapshot_of("COMPLETED", summary=SUMMARY, estimated_cost=spent)
     assert "~0.34 credits" in question
     assert "0.34 credits" in BLOCKS.render("completed", run=run)
-
-
-def test_every_block_about_one_run_links_to_its_page() -> None:
-    completed = snapshot_of("COMPLETED", summary=SUMMARY, dashboard_url=DASHBOARD)
-    live = snapshot_of("RUNNING", metrics=METRICS, dashboard_url=DASHBOARD)
-    ended = snapshot_of("CANCELLED", dashboard_url=DASHBOARD)
-    texts = {
-        "created": BLOCKS.render("created", run=PREPARED),
-        "preflight": BLOCKS.render("preflight", report=report_of(MEDIUM), run=PREPARED),
-        "started": BLOCKS.render("started", run=live),
-        "progress": BLOCKS.render("progress", run=live),
-        "completed": BLOCKS.render("completed", run=completed),
-        "failed": BLOCKS.render("failed", run=snapshot_of("FAILED", dashboard_url=DASHBOARD)),
-        "ended": BLOCKS.render("ended", run=ended),
-        "stop_requested": BLOCKS.render("stop_requested", run=live),
-        "result": BLOCKS.render("results", hand_over=hand_over([completed]), runs=[completed]),
-        "results": BLOCKS.render(
-            "results", hand_over=hand_over([completed, ended]), runs=[completed, ended]
-        ),
-    }
-    assert {name for name, text in texts.items() if DASHBOARD not in text} == set()
