@@ -6,7 +6,7 @@ import pytest
 
 from benchgate.backend.drivers.catalog import driver_for
 from benchgate.domain.failures import FailureKind
-from benchgate.domain.templates import QueryKind, QueryShare
+from benchgate.domain.templates import QueryKind, QueryShare, TableType
 from benchgate.errors import DatabaseError, InvalidInput
 from tests.integration.databases import (
     ALL_KINDS,
@@ -166,6 +166,31 @@ async def test_a_statement_that_cannot_be_meant_is_refused(
     target = database.target("orders")
     with pytest.raises(InvalidInput, match=reason):
         await driver_for(target.table_type).check(target, only(kind, sql))
+    assert database.sql("SELECT count(*) FROM orders") == "500"
+
+
+SQLITE_READS_OTHERWISE = (
+    "WITH q AS (SELECT 1 AS [x']) DELETE FROM {table} WHERE 'a' <> 'b'",
+    "WITH q AS (SELECT $a$) DELETE FROM {table} WHERE $a$ IS NOT ?1",
+)
+POSTGRES_READS_OTHERWISE = (
+    "WITH a$$b$ AS (DELETE FROM {table} RETURNING 1) SELECT 1 AS x$b$",
+    "WITH a AS (SELECT 1) -- \r, d AS (DELETE FROM {table} RETURNING 1)\nSELECT 1",
+    "WITH a AS (SELECT E'a'\n'\\' '), d AS (DELETE FROM {table} RETURNING 1) SELECT 'y'",
+)
+
+
+async def test_a_write_is_found_where_only_the_database_sees_it(database: Database) -> None:
+    make_orders(database)
+    target = database.target("orders")
+    hidden = (
+        SQLITE_READS_OTHERWISE
+        if target.table_type is TableType.SQLITE
+        else POSTGRES_READS_OTHERWISE
+    )
+    for sql in hidden:
+        with pytest.raises(InvalidInput, match="POINT_LOOKUP would delete rows"):
+            await driver_for(target.table_type).check(target, only(LOOKUP, sql))
     assert database.sql("SELECT count(*) FROM orders") == "500"
 
 

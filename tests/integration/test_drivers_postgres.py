@@ -1,11 +1,13 @@
 """What only the PostgreSQL driver has to prove: sessions, credentials, types, lost servers."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from benchgate.backend.drivers.port import ConnectionReference, Target
 from benchgate.backend.drivers.postgres import PostgresDriver
+from benchgate.backend.drivers.postgres_client import Connection, call_of, connect
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.templates import QueryKind
 from benchgate.errors import DatabaseError, InvalidInput
@@ -140,7 +142,11 @@ async def test_keys_that_the_database_makes_are_left_to_it(postgres: PostgresSer
         ("text", "'key ' || i"),
         ("numeric", "i"),
         ("timestamptz", "now() + i * interval '1 second'"),
+        ("timestamptz", "CASE i WHEN 1 THEN 'infinity' ELSE now() + i * interval '1 second' END"),
+        ("interval", "i * interval '1 second'"),
+        ("double precision", "i"),
         ("smallint", "i"),
+        ("counted", "i"),
     ],
 )
 async def test_a_key_of_any_usual_type_serves_every_kind(
@@ -148,10 +154,13 @@ async def test_a_key_of_any_usual_type_serves_every_kind(
 ) -> None:
     postgres.sql(
         "DROP TABLE IF EXISTS keyed",
+        "DROP DOMAIN IF EXISTS counted",
+        "CREATE DOMAIN counted AS integer NOT NULL",
         f"CREATE TABLE keyed (id {key} PRIMARY KEY, label text)",
         f"{NUMBERS} INSERT INTO keyed SELECT {value}, 'label ' || i FROM n",
     )
     notes = Notes()
+    await PostgresDriver().check(postgres.target("keyed"), ALL_KINDS)
     async with driven(assignment(postgres.target("keyed"), ALL_KINDS), notes):
         await until(lambda: len(set(notes.answered)) == 4 and len(notes.answered) > 100)
     assert notes.failures == []
@@ -197,7 +206,7 @@ async def test_more_connections_than_the_server_allows_are_a_refusal(
             pass
     refusal = caught.value.exceptions[0]
     assert isinstance(refusal, DatabaseError)
-    assert "of 8 connections could be opened: too many connections" in str(refusal)
+    assert "of a worker's 8 connections could be opened: too many connections" in str(refusal)
     await until(lambda: mortal_postgres.sessions(given.application_name) == 0)
 
 
@@ -247,3 +256,21 @@ async def test_an_operator_with_a_question_mark_is_told_apart_or_refused(
     await driver.check(target, only(LOOKUP, "SELECT doc ? 'a' FROM {table} WHERE id = $1"))
     with pytest.raises(InvalidInput):
         await driver.check(target, only(LOOKUP, "SELECT doc ? 'a' FROM {table} WHERE id = ?"))
+
+
+class Elsewhere:
+    """A session of a client that keeps its protocol elsewhere than ours expects it."""
+
+
+@pytest.mark.parametrize("keeps_its_protocol", [True, False])
+async def test_a_statement_runs_with_and_without_the_short_way_to_the_protocol(
+    items: Target, *, keeps_its_protocol: bool
+) -> None:
+    connection = await connect(items, read_only=True)
+    try:
+        statement = await connection.prepare("SELECT $1::int + $2::int")
+        known = connection if keeps_its_protocol else cast("Connection", Elsewhere())
+        rows = await call_of(known, statement)((3, 4))
+    finally:
+        connection.terminate()
+    assert [tuple(row) for row in cast("list[list[int]]", rows)] == [(7,)]

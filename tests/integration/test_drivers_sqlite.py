@@ -110,6 +110,7 @@ async def test_a_file_that_is_removed_in_the_middle_is_a_lost_connection(
         "id text PRIMARY KEY, label text",
         "id text PRIMARY KEY, label text) WITHOUT ROWID --",
         "id int PRIMARY KEY, label text",
+        "id real PRIMARY KEY, label text",
         "id integer PRIMARY KEY DESC, label text",
         "id PRIMARY KEY, label, twice GENERATED ALWAYS AS (id || id)",
         "rowid text, id integer PRIMARY KEY, label text UNIQUE",
@@ -138,3 +139,11 @@ async def test_a_view_can_be_read_with_sql_of_ones_own(file: SqliteDatabase) -> 
     async with driven(assignment(file.target("labels"), workload), notes):
         await until(lambda: len(notes.answered) > 5)
     assert notes.failures == []
+
+
+async def test_what_a_trigger_does_is_not_the_statements_doing(file: SqliteDatabase) -> None:
+    file.sql(
+        "CREATE TABLE journal (id)",
+        "CREATE TRIGGER tidy AFTER UPDATE ON items BEGIN DELETE FROM journal; END",
+    )
+    await SqliteDriver().check(file.target("items"), only(UPDATE))

@@ -142,6 +142,13 @@ async def test_a_run_is_warmed_up_measured_and_added_up(database: Database) -> N
     assert 0 < summary.p50_latency_ms <= summary.p99_latency_ms
 
 
+async def test_a_run_leaves_nothing_beside_the_file(items: Target) -> None:
+    outcome = await carry_out(load_of(items, ALL_KINDS), Ear())
+    assert outcome.failure is None
+    file = Path(items.database)
+    assert list(file.parent.iterdir()) == [file]
+
+
 async def test_a_stop_ends_the_run_early_and_keeps_what_was_measured(items: Target) -> None:
     stop = anyio.Event()
 

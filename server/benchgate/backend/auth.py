@@ -68,6 +68,8 @@ class Guard:
         return hmac.compare_digest(given, self._token) and scheme.lower() == "bearer"
 
     def _is_ours(self, host: str) -> bool:
+        if "@" in host:
+            return False
         try:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:

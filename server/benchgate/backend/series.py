@@ -2,11 +2,12 @@
 
 import sqlalchemy as sa
 
-from benchgate.backend.store import SERIES
+from benchgate.backend.store import RUNS, SERIES
 from benchgate.database import store_errors
 from benchgate.domain.contract import SeriesPoint
 
 SERIES_POINTS_MAX = 3_600
+SECONDS_KEPT_MAX = 2_000_000  # of all runs, which is some 300 MB
 
 
 class SeriesTable:
@@ -36,3 +37,16 @@ class SeriesTable:
             kept = SERIES.select().where(mine, (last - SERIES.c.number) % step == 0)
             rows = connection.execute(kept.order_by(SERIES.c.number)).mappings().all()
         return tuple(SeriesPoint.model_validate(dict(row)) for row in rows)
+
+    def forget_oldest(self, *, kept_max: int = SECONDS_KEPT_MAX) -> None:
+        """Drop the series of the oldest runs beyond *kept_max* seconds; what they came to stays."""
+        kept = sa.func.sum(sa.func.count()).over(order_by=RUNS.c.number.desc())
+        counted = (
+            sa.select(SERIES.c.run_id, kept.label("kept"))
+            .join(RUNS, RUNS.c.run_id == SERIES.c.run_id)
+            .group_by(RUNS.c.number)
+            .subquery()
+        )
+        old = sa.select(counted.c.run_id).where(counted.c.kept > kept_max)
+        with store_errors(), self._engine.begin() as connection:
+            connection.execute(SERIES.delete().where(SERIES.c.run_id.in_(old)))

@@ -4,33 +4,14 @@ Knows columns and nothing of what may happen to a row: that is `templates`, `con
 and `series`.
 """
 
-from datetime import UTC, datetime
+from functools import partial
+from importlib import resources
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator
 
-from benchgate.database import Change, open_database, sqlite_url
+from benchgate.database import Change, UtcDateTime, open_database, sqlite_url
 from benchgate.domain.rendezvous import DATABASE_FILE
-
-
-class Instant(TypeDecorator[datetime]):
-    """A moment in UTC. SQLite forgets zones, so they are taken off and put on here."""
-
-    impl = sa.DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Strip the zone, which is always UTC in the table."""
-        del dialect
-        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Say the zone again."""
-        del dialect
-        return None if value is None else value.replace(tzinfo=UTC)
-
 
 METADATA = sa.MetaData()
 
@@ -44,9 +25,9 @@ TEMPLATES = sa.Table(
     sa.Column("connection_id", sa.String(64), index=True),
     sa.Column("tags", sa.JSON(none_as_null=True)),
     sa.Column("usage_count", sa.Integer, nullable=False, default=0),
-    sa.Column("last_used_at", Instant),
-    sa.Column("created_at", Instant, nullable=False),
-    sa.Column("updated_at", Instant, nullable=False),
+    sa.Column("last_used_at", UtcDateTime),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
 )
 
 CONNECTIONS = sa.Table(
@@ -56,8 +37,8 @@ CONNECTIONS = sa.Table(
     sa.Column("connection_type", sa.String(20), nullable=False),
     sa.Column("is_default", sa.Boolean, nullable=False),
     sa.Column("draft", sa.Text, nullable=False),
-    sa.Column("created_at", Instant, nullable=False),
-    sa.Column("updated_at", Instant, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
 )
 
 RUNS = sa.Table(
@@ -71,10 +52,10 @@ RUNS = sa.Table(
     sa.Column("seed", sa.BigInteger, nullable=False),
     sa.Column("status", sa.String(20), nullable=False, index=True),
     sa.Column("reason", sa.Text),
-    sa.Column("created_at", Instant, nullable=False),
-    sa.Column("started_at", Instant),
-    sa.Column("ended_at", Instant),
-    sa.Column("updated_at", Instant, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("started_at", UtcDateTime),
+    sa.Column("ended_at", UtcDateTime),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
     sa.Column("elapsed_seconds", sa.Float, nullable=False, default=0),
     sa.Column("measured_seconds", sa.Float),
     sa.Column("cost_credits", sa.Float),
@@ -87,7 +68,7 @@ SERIES = sa.Table(
     METADATA,
     sa.Column("run_id", sa.String(64), primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("timestamp", Instant, nullable=False),
+    sa.Column("timestamp", UtcDateTime, nullable=False),
     sa.Column("elapsed_seconds", sa.Float, nullable=False),
     sa.Column("warmup", sa.Boolean, nullable=False),
     sa.Column("ops_per_sec", sa.Float, nullable=False),
@@ -99,13 +80,20 @@ SERIES = sa.Table(
 )
 
 
-def _create_all(connection: sa.Connection) -> None:
-    METADATA.create_all(connection)
+# Each is a file of its own, so that a change to the tables above cannot alter what a released
+# change did: whoever changes a table adds the next file.
+CHANGE_FILES = ("001_first_tables.sql",)
 
 
-# A released change is never edited: whoever changes a table above writes out this one as it was,
-# and adds the next.
-CHANGES: tuple[Change, ...] = (_create_all,)
+def _apply(connection: sa.Connection, *, file: str) -> None:
+    """Run the statements of *file*, each of which ends with the `;` at the end of a line."""
+    text = (resources.files("benchgate.backend") / "schema" / file).read_text(encoding="utf-8")
+    for statement in text.split(";\n"):
+        if statement.strip():
+            connection.exec_driver_sql(statement)
+
+
+CHANGES: tuple[Change, ...] = tuple(partial(_apply, file=file) for file in CHANGE_FILES)
 
 
 def open_store(data_dir: Path) -> sa.Engine:

@@ -97,7 +97,12 @@ def _refuse_while_active(connection: sa.Connection, template_id: str) -> None:
 
 
 def _columns(draft: TemplateDraft) -> dict[str, object]:
-    """What of a row the draft decides."""
+    """What of a row the draft decides.
+
+    Raises:
+        InvalidInput: it holds what could be stored, and never be shown again.
+    """
+    _json_text(draft)
     return {
         "template_name": draft.template_name,
         "description": draft.description,
@@ -113,12 +118,16 @@ def config_text(config: TemplateConfig) -> str:
     Raises:
         InvalidInput: an unknown key holds what JSON text cannot.
     """
+    return _json_text(config)
+
+
+def _json_text(value: TemplateDraft | TemplateConfig) -> str:
     try:
-        return config.model_dump_json()
+        return value.model_dump_json()
     except PydanticSerializationError as exc:
         raise InvalidInput(
-            "The template's configuration holds a key that cannot be stored: it is nested too "
-            "deeply or is not Unicode text."
+            "The template holds a tag or a key that cannot be stored: it is nested too deeply or "
+            "is not Unicode text."
         ) from exc
 
 

@@ -75,10 +75,19 @@ async def test_a_connection_is_listed_with_the_contracts_fields(http: httpx.Asyn
     assert "password" not in saved
 
 
-async def test_a_password_itself_is_refused(http: httpx.AsyncClient) -> None:
-    answer = await http.post("/api/connections/", json=SERVER | {"password": SECRET})
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"password": SECRET}, "never stored"),
+        ({"host": f"postgres://bench:{SECRET}@db.internal"}, "not a URL"),
+    ],
+)
+async def test_a_password_itself_is_refused(
+    http: httpx.AsyncClient, change: dict[str, str], rule: str
+) -> None:
+    answer = await http.post("/api/connections/", json=SERVER | change)
     assert answer.status_code == 422
-    assert "never stored" in answer.json()["detail"][0]["rule"]
+    assert rule in answer.json()["detail"][0]["rule"]
     assert SECRET not in answer.text
     assert (await http.get("/api/connections/")).json()["total"] == 0
 

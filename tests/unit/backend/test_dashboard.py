@@ -113,6 +113,19 @@ async def test_a_key_is_good_for_one_trade(house: House, run_id: str) -> None:
     assert (await house.browser.get(f"/dashboard/{run_id}/data")).status_code == 401
 
 
+async def test_a_spent_key_is_spent_in_every_spelling(house: House, run_id: str) -> None:
+    for _ in range(100):
+        key = parse_qs(urlsplit(await house.link(run_id)).query)["key"][0]
+        spelled = key.replace("-", "+").replace("_", "/")
+        if spelled != key:
+            break
+    page = f"/dashboard/{run_id}"
+    assert (await house.browser.get(page, params={"key": key})).status_code == 303
+    house.browser.cookies.clear()
+    for other in (spelled, f"{key}=", f" {key}", f"{key}\n"):
+        assert (await house.browser.get(page, params={"key": other})).status_code == 401
+
+
 async def test_a_spent_key_still_opens_the_browser_that_spent_it(house: House, run_id: str) -> None:
     link = await house.link(run_id)
     await house.browser.get(link)

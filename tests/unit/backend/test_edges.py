@@ -100,6 +100,7 @@ FOREIGN = [
     "",
     "[::1",
     "localhost@evil",
+    "evil@127.0.0.1",
 ]
 OWN = ["localhost:8000", "127.0.0.1", "127.8.9.1:80", "[::1]:8000", "LOCALHOST"]
 

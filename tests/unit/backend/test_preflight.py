@@ -102,6 +102,7 @@ async def test_sql_that_cannot_be_prepared_is_said(http: httpx.AsyncClient, tmp_
         ({"load_mode": "FIND_MAX_CONCURRENCY"}, "Load Mode Not Available Here"),
         ({"table_type": "HYBRID"}, "Table Type Not Available Here"),
         ({"table_type": "INTERACTIVE"}, "Table Type Not Available Here"),
+        ({"concurrent_connections": 1_001}, "Too Many Connections"),
     ],
 )
 async def test_what_this_backend_cannot_drive_is_said(

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from benchgate.backend.runs import RunTable
 from benchgate.backend.series import SERIES_POINTS_MAX, SeriesTable
 from benchgate.backend.store import SERIES, open_store
 from benchgate.domain.contract import SeriesPoint
 from tests.unit.backend.scripted import NOON
+from tests.unit.examples import template_of
 
 
 def point(second: int) -> SeriesPoint:
@@ -53,3 +55,18 @@ def test_a_long_series_keeps_every_kth_second_and_always_the_last(
     seconds = [int(p.elapsed_seconds) for p in kept]
     assert seconds == sorted(range(count - 1, -1, -step))
     assert all(p == point(int(p.elapsed_seconds)) for p in kept)
+
+
+def test_the_seconds_of_the_oldest_runs_are_dropped_when_there_are_too_many(
+    tmp_path: Path,
+) -> None:
+    engine = open_store(tmp_path)
+    table = SeriesTable(engine)
+    runs = RunTable(engine)
+    for run_id in ("run-old", "run-new", "run-newest"):
+        runs.add(template_of(), run_id=run_id, seed=1, at=NOON)
+        for second in range(3):
+            table.add(run_id, second, point(second))
+    table.forget_oldest(kept_max=6)
+    assert [len(table.of(name)) for name in ("run-old", "run-new", "run-newest")] == [0, 3, 3]
+    assert runs.get("run-old").status == "PREPARED"

@@ -122,8 +122,10 @@ async def test_what_json_cannot_hold_is_refused(http: httpx.AsyncClient) -> None
     deep: dict[str, Any] = {}
     for _ in range(600):
         deep = {"deeper": deep}
-    for body in (draft("a.db", extra=deep), draft("a.db", extra="\ud800")):
+    tagged = draft("a.db") | {"tags": {"team": "\ud800"}}
+    for body in (draft("a.db", extra=deep), draft("a.db", extra="\ud800"), tagged):
         headers = {"Content-Type": "application/json"}
         response = await http.post("/api/templates/", content=json.dumps(body), headers=headers)
         assert response.status_code == 422
         assert "cannot be stored" in response.json()["detail"]
+    assert (await http.get("/api/templates/")).json() == []

@@ -1,6 +1,6 @@
 import uuid
 from collections import Counter
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
 
@@ -89,7 +89,9 @@ def test_an_update_sets_another_rows_value_for_a_sampled_key() -> None:
         (date(2026, 1, 1), date(2026, 1, 2)),
         (True, True),
         (None, None),
-        (1.5, 1.5),
+        (1.5, 2.0),
+        (timedelta(minutes=1), timedelta(minutes=1, seconds=1)),
+        (date.max, date.max),
     ],
 )
 def test_a_fresh_value_follows_the_greatest_where_there_is_an_order(
@@ -106,6 +108,22 @@ def test_a_fresh_value_without_an_order_is_random(value: object) -> None:
     assert len(fresh) == 20
     assert value not in fresh
     assert {type(one) for one in fresh} == {type(value)}
+
+
+def test_texts_do_not_grow_from_run_to_run() -> None:
+    text = "key"
+    for _ in range(3):
+        pool = Pool(rows=[(text, "x", "y")], maxima={"id": text})
+        text = str(operations(shares(INSERT=100), pool=pool)[0].bind()[0])
+    assert len(text) == len("key-") + 20
+
+
+def test_a_column_of_few_values_is_not_the_one_that_makes_a_row_new() -> None:
+    flag = Field(name="flag", type_name="boolean", few_values=True)
+    layout = LAYOUT.model_copy(
+        update={"fields": (*LAYOUT.fields, flag), "key": ("id", "flag"), "uniques": (("flag",),)}
+    )
+    assert layout.fresh == ("id",)
 
 
 @pytest.mark.parametrize("kind", ["POINT_LOOKUP", "INSERT", "UPDATE"])

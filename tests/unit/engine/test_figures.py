@@ -50,6 +50,33 @@ def ledger(workers: int = 1, connections: int = 2) -> Ledger:
     return Ledger(workers=workers, connections=connections, source=TableType.POSTGRES)
 
 
+def test_a_report_that_makes_up_for_a_late_one_is_no_peak() -> None:
+    sums = ledger()
+    sums.enter(0, report(1, 300, interval_ns=4 * SECOND_NS))
+    sums.enter(0, report(2, 300, 300, interval_ns=20_000))
+    assert sums.close(1).qps == pytest.approx(0.25, abs=0.1)
+    assert sums.close(2).qps <= 4
+
+
+def test_a_silence_longer_than_any_answer_is_told_beside_the_figures() -> None:
+    sums = ledger()
+    for second in range(1, 8):
+        sums.enter(0, report(second, *([300] if second < 4 else [])))
+        sums.close(second)
+    notice = sums.notice(think_time_ms=0)
+    assert notice is not None
+    assert "in the last 4 s" in notice
+    assert sums.notice(think_time_ms=5_000) is None
+
+
+def test_a_slow_database_is_silent_between_its_answers() -> None:
+    sums = ledger()
+    for second in range(1, 8):
+        sums.enter(0, report(second, *([3_000_000] if second == 3 else [])))
+        sums.close(second)
+    assert sums.notice(think_time_ms=0) is None
+
+
 def test_merged_halves_are_the_whole() -> None:
     values = list(range(1, 20_001, 7))
     whole = histogram_of(*values)

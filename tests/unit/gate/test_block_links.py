@@ -1,4 +1,4 @@
-"""The blocks lead to the page of the run that they tell of."""
+"""What the blocks say beside their figures: the way to the run's page, and what happened to it."""
 
 from benchgate.domain.results import hand_over
 from benchgate.gate.blocks import Blocks
@@ -6,6 +6,11 @@ from tests.unit.examples import METRICS, SUMMARY, report_of, snapshot_of
 
 BLOCKS = Blocks()
 DASHBOARD = "http://127.0.0.1:40613/dashboard/run-789xyz?key=4n1uZl0Qw9yXb2Tt"
+
+
+def test_what_a_completed_run_has_to_say_stands_in_its_block() -> None:
+    run = snapshot_of("COMPLETED", summary=SUMMARY, reason="Nothing was answered at the end.")
+    assert "**Note:** Nothing was answered at the end." in BLOCKS.render("completed", run=run)
 
 
 def test_every_block_about_one_run_links_to_its_page() -> None:

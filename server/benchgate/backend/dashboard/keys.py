@@ -66,6 +66,9 @@ class DashboardKeys:
             raw = base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True)
         except (UnicodeEncodeError, binascii.Error):
             return None
+        # One spelling only: another one of the same bytes would be another key to remember.
+        if base64.urlsafe_b64encode(raw).decode() != text:
+            return None
         head, mac = raw[: EXPIRY_BYTES + NONCE_BYTES], raw[EXPIRY_BYTES + NONCE_BYTES :]
         if not hmac.compare_digest(mac, _mac(secret, run_id, head)):
             return None

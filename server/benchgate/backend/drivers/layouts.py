@@ -26,6 +26,7 @@ class Field(Value):
     computed: bool = False  # nobody but the database can write it
     has_maximum: bool = False  # max() means something for its type
     characters_max: int | None = None
+    few_values: bool = False  # its type has no more values than are in the table already
 
 
 class Layout(Value):
@@ -54,13 +55,15 @@ class Layout(Value):
     def fresh(self) -> tuple[str, ...]:
         """The columns that need a value of their own in every new row.
 
-        One column of each unique index is enough: the last, because the first ones of a composite
-        key usually refer to another table.
+        One column of each unique index is enough: the last that can have one, because the first
+        ones of a composite key usually refer to another table.
         """
+        few = {field.name for field in self.fields if field.few_values}
         chosen: list[str] = []
         for columns in (self.key, *self.uniques):
-            if columns and not set(columns) & set(chosen):
-                chosen.append(columns[-1])
+            many = [name for name in columns if name not in few]
+            if many and not set(columns) & set(chosen):
+                chosen.append(many[-1])
         return tuple(chosen)
 
     @property

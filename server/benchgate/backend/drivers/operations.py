@@ -6,6 +6,7 @@ fraction of a microsecond while the load runs.
 """
 
 import random
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ KEYS_MAX = 2_000
 ROWS_MAX = 200  # whole rows can be large; keys are not
 SHARE_STEPS = 100  # shares are percentages with two decimals
 SUFFIX_BITS = 80
+SUFFIX = re.compile(rf"-[0-9a-f]{{{SUFFIX_BITS // 4}}}\Z")
 
 Row = Sequence[object]
 Bind = Callable[[], Row]
@@ -183,20 +185,31 @@ def _fresh(known: object, steps: int, *, generator: random.Random, limit: int | 
 
 
 def _past(maximum: object, steps: int) -> object:
-    """The value *steps* after *maximum*; what has no such order stays as it is."""
-    match maximum:
-        case int() | Decimal() if not isinstance(maximum, bool):
-            return maximum // 1 + steps
-        case datetime():
-            return maximum + timedelta(microseconds=steps)
-        case date():
-            return maximum + timedelta(days=steps)
-        case _:
-            return maximum
+    """The value *steps* after *maximum*; what has no such order stays as it is.
+
+    So does what is at the end of its type, such as an infinite date: the database refuses it as a
+    duplicate, and that is counted.
+    """
+    try:
+        match maximum:
+            case int() | float() | Decimal() if not isinstance(maximum, bool):
+                return maximum // 1 + steps
+            case datetime():
+                return maximum + timedelta(microseconds=steps)
+            case date():
+                return maximum + timedelta(days=steps)
+            case timedelta():
+                return maximum + timedelta(seconds=steps)
+            case _:
+                return maximum
+    except OverflowError:
+        return maximum
 
 
 def _fresh_text(text: str, generator: random.Random, *, limit: int | None) -> str:
     suffix = f"-{generator.getrandbits(SUFFIX_BITS):0{SUFFIX_BITS // 4}x}"
+    # A row of an earlier run is a model too, and texts must not grow from run to run.
+    text = SUFFIX.sub("", text)
     if limit is None:
         return text + suffix
     suffix = suffix[-limit:]

@@ -3,8 +3,9 @@
 Knows how to look, to check and to begin; what a connection does is in `postgres_load`.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 
 import anyio
 
@@ -20,13 +21,20 @@ from benchgate.backend.drivers.postgres_client import (
     refusal_of,
 )
 from benchgate.backend.drivers.postgres_load import Plan, Session, close_all, load, open_all
-from benchgate.backend.drivers.statements import Statement, statements_of
+from benchgate.backend.drivers.statements import (
+    Deed,
+    Statement,
+    refuse_misnamed,
+    statements_of,
+)
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.templates import QueryShare
 from benchgate.domain.text import one_line
 from benchgate.errors import DatabaseError, InvalidInput
 
 LOOK_LIMIT_S = 10.0
+# A quote inside a text of the plan is escaped, so no text can look like this line or hide it.
+OPERATION = re.compile(r'^\s*"Operation": "(\w+)"', re.MULTILINE)
 NOT_THE_STATEMENT = {FailureKind.CONNECTION, FailureKind.LOCK, FailureKind.TIMEOUT}
 
 
@@ -45,7 +53,7 @@ class PostgresDriver:
             statements = statements_of(workload, layout)
             check_rows(statements, layout)
             for statement in statements:
-                await _prepare(connection, statement)
+                await _check(connection, statement)
 
     async def drive(
         self,
@@ -79,16 +87,9 @@ async def _looking_at(target: Target) -> AsyncGenerator[Connection]:
         raise DatabaseError(refusal_of(exc, target)) from exc
 
 
-async def _prepare(connection: Connection, statement: Statement) -> None:
-    try:
+async def _check(connection: Connection, statement: Statement) -> None:
+    with _blaming(statement):
         prepared = await connection.prepare(statement.sql)
-    except CLIENT_ERRORS as exc:
-        if failure_of(exc) in NOT_THE_STATEMENT:
-            raise
-        raise InvalidInput(
-            f"The SQL of {statement.kind} cannot be used: {one_line(message_of(exc))}",
-            hint="Correct the template's SQL for this kind.",
-        ) from exc
     # A parameter in a place that we do not understand would be bound to nothing.
     found = len(prepared.get_parameters())
     if found != statement.parameters:
@@ -97,6 +98,37 @@ async def _prepare(connection: Connection, statement: Statement) -> None:
             f"{statement.parameters} were found in it.",
             hint="Write parameters as $1, $2, … and operators that hold a ? as functions.",
         )
+    refuse_misnamed(statement.kind, await _deeds(connection, statement))
+
+
+async def _deeds(connection: Connection, statement: Statement) -> set[Deed]:
+    """What the server would do to rows, by its own plan, which does not run anything."""
+    # By its text, because behind a pooler the server knows a prepared one under another name.
+    nothing = (None,) * statement.parameters
+    with _blaming(statement):
+        try:
+            ((plan,),) = await connection.fetch(f"EXPLAIN (FORMAT JSON) {statement.sql}", *nothing)
+        except CLIENT_ERRORS as exc:
+            # A parameter of a domain that is NOT NULL cannot be planned for without a value of
+            # it. The text has been looked at, and that has to do.
+            if failure_of(exc) is FailureKind.CONSTRAINT:
+                return set()
+            raise
+    return {Deed(found.lower()) for found in OPERATION.findall(str(plan))}
+
+
+@contextmanager
+def _blaming(statement: Statement) -> Generator[None]:
+    """Inside, what the server refuses is the fault of *statement*, unless it is the server's."""
+    try:
+        yield
+    except CLIENT_ERRORS as exc:
+        if failure_of(exc) in NOT_THE_STATEMENT:
+            raise
+        raise InvalidInput(
+            f"The SQL of {statement.kind} cannot be used: {one_line(message_of(exc))}",
+            hint="Correct the template's SQL for this kind.",
+        ) from exc
 
 
 async def _sessions(assignment: Assignment, recorder: Recorder) -> list[Session]:

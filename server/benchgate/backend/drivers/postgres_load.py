@@ -210,7 +210,7 @@ async def open_all(sessions: Sequence[Session]) -> None:
     if causes:
         message = refusal_of(causes[0], sessions[0].plan.target)
         raise DatabaseError(
-            f"{opened} of {len(sessions)} connections could be opened: {message}"
+            f"{opened} of a worker's {len(sessions)} connections could be opened: {message}"
         ) from causes[0]
 
 

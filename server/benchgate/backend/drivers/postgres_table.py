@@ -22,10 +22,10 @@ SAMPLE_PAGES = 400
 SAMPLE_KEYS_MAX = 20_000
 
 INTEGERS = {"int2", "int4", "int8"}
-ORDERED = INTEGERS | {"numeric", "date", "timestamp", "timestamptz"}
+ORDERED = INTEGERS | {"numeric", "float4", "float8", "date", "timestamp", "timestamptz", "interval"}
 SAMPLED_RELATIONS = {"r", "p", "m"}  # tables, partitioned ones, materialized views
 
-# The cast to regclass lets the server itself say what is missing.
+# The cast to regclass lets the server itself say what is missing. A domain is what it is made of.
 COLUMNS = r"""
 SELECT a.attname::text,
        format_type(a.atttypid, a.atttypmod),
@@ -34,9 +34,12 @@ SELECT a.attname::text,
          OR coalesce(pg_get_expr(d.adbin, d.adrelid)
                      ~ '(nextval|gen_random_uuid|uuid_generate_v|uuidv)[0-9a-z]*\(', false),
        a.attgenerated::text <> '',
-       CASE WHEN t.typname IN ('varchar', 'bpchar') AND a.atttypmod > 4 THEN a.atttypmod - 4 END
+       CASE WHEN t.typname IN ('varchar', 'bpchar')
+            THEN nullif(greatest(a.atttypmod, own.typtypmod) - 4, -5) END,
+       t.typtype = 'e' OR t.typname = 'bool'
   FROM pg_attribute a
-  JOIN pg_type t ON t.oid = a.atttypid
+  JOIN pg_type own ON own.oid = a.atttypid
+  JOIN pg_type t ON t.oid = CASE own.typtype WHEN 'd' THEN own.typbasetype ELSE own.oid END
   LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
  WHERE a.attrelid = $1::text::regclass AND a.attnum > 0 AND NOT a.attisdropped
  ORDER BY a.attnum
@@ -82,7 +85,7 @@ async def layout_of(connection: Connection, target: Target) -> Layout:
 
 
 def _field(row: Sequence[object]) -> Field:
-    name, type_name, base_type, generated, computed, characters_max = row
+    name, type_name, base_type, generated, computed, characters_max, few_values = row
     return Field.model_validate(
         {
             "name": name,
@@ -91,6 +94,7 @@ def _field(row: Sequence[object]) -> Field:
             "computed": computed,
             "has_maximum": base_type in ORDERED,
             "characters_max": characters_max,
+            "few_values": few_values,
         }
     )
 
@@ -123,7 +127,10 @@ async def sample(
 
 
 async def _maximum(connection: Connection, layout: Layout, *, name: str) -> object:
-    rows = await connection.fetch(f"SELECT max({quoted(name)}) FROM {layout.name}")  # noqa: S608 - quoted
+    # There is nothing after an infinite date.
+    is_date = layout.field(name).type_name.startswith(("date", "timestamp"))
+    finite = f" FILTER (WHERE isfinite({quoted(name)}))" if is_date else ""
+    rows = await connection.fetch(f"SELECT max({quoted(name)}){finite} FROM {layout.name}")  # noqa: S608 - quoted
     return rows[0][0]
 
 

@@ -14,7 +14,12 @@ from benchgate.backend.drivers import sqlite_file
 from benchgate.backend.drivers.operations import check_rows, mix, place_of
 from benchgate.backend.drivers.port import Assignment, Recorder, TableShape, Target
 from benchgate.backend.drivers.sqlite_load import Plan, Session, load, open_all
-from benchgate.backend.drivers.statements import Statement, statements_of
+from benchgate.backend.drivers.statements import (
+    Deed,
+    Statement,
+    refuse_misnamed,
+    statements_of,
+)
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.templates import QueryShare
 from benchgate.domain.text import one_line
@@ -22,6 +27,11 @@ from benchgate.errors import DatabaseError, InvalidInput
 
 LOOK_LIMIT_S = 10.0
 NOT_THE_STATEMENT = {FailureKind.CONNECTION, FailureKind.LOCK, FailureKind.RESOURCES}
+DEEDS = {
+    sqlite3.SQLITE_INSERT: Deed.INSERT,
+    sqlite3.SQLITE_UPDATE: Deed.UPDATE,
+    sqlite3.SQLITE_DELETE: Deed.DELETE,
+}
 
 Answer = TypeVar("Answer")
 
@@ -81,8 +91,20 @@ def _check(target: Target, workload: tuple[QueryShare, ...]) -> None:
 
 
 def _compile(connection: sqlite3.Connection, statement: Statement) -> None:
-    """Compile *statement* without running it, which is what EXPLAIN does."""
+    """Compile *statement* without running it, which is what EXPLAIN does.
+
+    While it compiles, SQLite asks about everything that the statement would do.
+    """
     nothing = (None,) * statement.parameters
+    deeds: set[Deed] = set()
+
+    def note(action: int, *details: str | None) -> int:
+        is_by_trigger = details[-1] is not None
+        if action in DEEDS and not is_by_trigger:
+            deeds.add(DEEDS[action])
+        return sqlite3.SQLITE_OK
+
+    connection.set_authorizer(note)
     try:
         connection.execute(f"EXPLAIN {statement.sql}", nothing).fetchall()
     except (sqlite3.Error, sqlite3.Warning) as exc:
@@ -92,6 +114,9 @@ def _compile(connection: sqlite3.Connection, statement: Statement) -> None:
             f"The SQL of {statement.kind} cannot be used: {one_line(str(exc))}",
             hint="Correct the template's SQL for this kind.",
         ) from exc
+    finally:
+        connection.set_authorizer(None)
+    refuse_misnamed(statement.kind, deeds)
 
 
 def _prepare(assignment: Assignment, recorder: Recorder) -> list[Session]:

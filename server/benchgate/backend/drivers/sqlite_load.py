@@ -96,6 +96,10 @@ class Session:
         connection, self._connection = self._connection, None
         self._usable = False
         if connection is not None:
+            # An interrupt is remembered until the next statement begins. It would keep the close
+            # from writing the log back, and the log would stay behind beside the file.
+            with suppress(sqlite3.Error):
+                connection.execute("SELECT 1").fetchone()
             connection.close()
             self._recorder.connections_changed(-1)
 
@@ -197,8 +201,9 @@ def open_all(sessions: Sequence[Session]) -> None:
         try:
             session.open()
         except (sqlite3.Error, ValueError) as exc:
+            message = one_line(str(exc))
             raise DatabaseError(
-                f"{number} of {len(sessions)} connections could be opened: {one_line(str(exc))}"
+                f"{number} of a worker's {len(sessions)} connections could be opened: {message}"
             ) from exc
 
 

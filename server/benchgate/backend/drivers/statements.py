@@ -16,10 +16,11 @@ A statement without parameters is possible for every kind.
 """
 
 import re
+from collections.abc import Collection
 from enum import StrEnum
 
 from benchgate.backend.drivers.layouts import Dialect, Layout, quoted
-from benchgate.domain.templates import QueryKind, QueryShare
+from benchgate.domain.templates import WRITES, QueryKind, QueryShare
 from benchgate.domain.text import one_line
 from benchgate.domain.values import Value
 from benchgate.errors import InvalidInput
@@ -48,17 +49,31 @@ TOKEN = re.compile(
 FIRST_WORDS = {
     QueryKind.POINT_LOOKUP: frozenset({"SELECT", "WITH", "VALUES", "TABLE"}),
     QueryKind.RANGE_SCAN: frozenset({"SELECT", "WITH", "VALUES", "TABLE"}),
-    QueryKind.INSERT: frozenset({"INSERT", "WITH", "REPLACE", "MERGE"}),
-    QueryKind.UPDATE: frozenset({"UPDATE", "WITH", "MERGE"}),
+    QueryKind.INSERT: frozenset({"INSERT", "WITH", "REPLACE"}),
+    QueryKind.UPDATE: frozenset({"UPDATE", "WITH"}),
 }
 
-# The same for what a WITH can hide behind its first word.
+# The same for what a WITH can hide behind its first word. This much shows in the text; what is
+# hidden from us, because a database reads quotes and comments otherwise, `refuse_misnamed` finds.
 HIDDEN_WRITES = {
     QueryKind.POINT_LOOKUP: re.compile(r"\b(INTO|DELETE\s+FROM|UPDATE\b.*\bSET)\b", re.I | re.S),
     QueryKind.RANGE_SCAN: re.compile(r"\b(INTO|DELETE\s+FROM|UPDATE\b.*\bSET)\b", re.I | re.S),
     QueryKind.INSERT: re.compile(r"\bDELETE\s+FROM\b", re.I),
     QueryKind.UPDATE: re.compile(r"\bDELETE\s+FROM\b", re.I),
 }
+
+
+class Deed(StrEnum):
+    """What a statement does to rows, as the database has understood it."""
+
+    INSERT = "insert"
+    UPDATE = "update"
+    DELETE = "delete"
+    MERGE = "merge"  # the database does not say whether one deletes
+
+
+# An INSERT may update on conflict, an UPDATE may keep a journal.
+DEEDS_OF_WRITES = frozenset({Deed.INSERT, Deed.UPDATE})
 
 
 class Binding(StrEnum):
@@ -89,6 +104,21 @@ def statements_of(workload: tuple[QueryShare, ...], layout: Layout) -> tuple[Sta
         InvalidInput: one of them cannot be meant; the message names its kind and says why.
     """
     return tuple(_statement(share, layout) for share in workload)
+
+
+def refuse_misnamed(kind: QueryKind, deeds: Collection[Deed]) -> None:
+    """Refuse a statement of *kind* that does more than the name of its kind says.
+
+    Raises:
+        InvalidInput: it does; the message says what.
+    """
+    allowed = DEEDS_OF_WRITES if kind in WRITES else frozenset[Deed]()
+    beyond = sorted(set(deeds) - allowed)
+    if beyond:
+        raise InvalidInput(
+            f"The SQL of {kind} would {beyond[0]} rows, which that kind does not do.",
+            hint="Give the statement under the kind that says what it does.",
+        )
 
 
 def _statement(share: QueryShare, layout: Layout) -> Statement:

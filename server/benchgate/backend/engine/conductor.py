@@ -73,6 +73,7 @@ class Conductor:
     async def conducting(self) -> AsyncGenerator[None]:
         """Runs can be started inside; on leaving, the active one is stopped and recorded."""
         await self._record.fail_active(CRASHED)
+        await self._record.forget_oldest_seconds()
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             try:
@@ -134,7 +135,7 @@ class Conductor:
         failure = active.failure or outcome.failure
         ending = Ending(
             failed=failure is not None,
-            reason=one_line(failure) if failure else active.reason,
+            reason=one_line(failure) if failure else active.reason or outcome.notice,
             summary=outcome.summary,
             elapsed_seconds=outcome.elapsed_seconds,
             measured_seconds=outcome.measured_seconds if outcome.summary else None,

@@ -206,6 +206,7 @@ class Crew:
             elapsed_seconds=self._elapsed_s,
             errors=self._ledger.errors(),
             failure=self._failure,
+            notice=self._ledger.notice(think_time_ms=self._load.think_time_ms),
         )
 
 

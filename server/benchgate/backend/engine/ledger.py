@@ -17,7 +17,11 @@ from benchgate.domain.runs import LiveMetrics, Summary
 from benchgate.domain.templates import QueryKind, TableType
 
 NS_PER_S = 1_000_000_000
+MS_PER_S = 1_000
+# A worker that was held up catches up with its reports: a rate over a few microseconds is none.
+SHORTEST_RATED_NS = NS_PER_S // 2
 DEAD_AFTER_S = 10
+SILENCE_S_MIN = 2  # a shorter one is nothing to tell of
 PERCENT = 100.0
 ERROR_GROUPS_MAX = 200
 
@@ -46,6 +50,7 @@ class Ledger:
         self._measured_failures = 0
         self._errors: dict[tuple[FailureKind, QueryKind | None], FailureCount] = {}
         self._silent_s = 0
+        self._longest_ms = 0.0
         self._failed_since = 0
         self._last_message = ""
 
@@ -67,7 +72,7 @@ class Ledger:
         failed = sum(failure.count for failure in report.failures)
         second.failed += failed
         answered = self._enter_latencies(report, second)
-        second.qps += answered * NS_PER_S / max(1, report.interval_ns)
+        second.qps += answered * NS_PER_S / max(SHORTEST_RATED_NS, report.interval_ns)
         self._enter_failures(report)
         if report.is_measured:
             self._measured_ns[worker] += report.interval_ns
@@ -100,6 +105,7 @@ class Ledger:
         entry = self._seconds.pop(second)
         whole = merged(entry.histograms)
         self._silent_s = 0 if whole.count else self._silent_s + 1
+        self._longest_ms = max(self._longest_ms, whole.percentile_ms(100) or 0)
         self._failed_since = 0 if whole.count else self._failed_since + entry.failed
         return LiveMetrics(
             qps=round(entry.qps, 1),
@@ -117,6 +123,20 @@ class Ledger:
         A silence without failures is a slow database, not a dead one.
         """
         return self._silent_s >= after_s and self._failed_since >= self._connections
+
+    def notice(self, *, think_time_ms: int) -> str | None:
+        """What no figure shows: an end in which operations waited longer than any answer took.
+
+        They were never answered, so no histogram knows of them, and every percentile looks better
+        than what the last seconds were like.
+        """
+        usual_s = SILENCE_S_MIN + (self._longest_ms + think_time_ms) / MS_PER_S
+        if self._silent_s <= usual_s:
+            return None
+        return (
+            f"Nothing was answered in the last {self._silent_s} s, which is longer than any "
+            "answer took; what was under way then is in no figure."
+        )
 
     @property
     def _answered(self) -> int:

@@ -36,13 +36,17 @@ class Tick(Value):
 
 
 class Outcome(Value):
-    """What a run came to. `failure` says why it could not go on; None for one that could."""
+    """What a run came to. `failure` says why it could not go on; None for one that could.
+
+    `notice` is what a reader of the figures has to know and cannot see in them.
+    """
 
     summary: Summary | None  # None when no measurement began
     measured_seconds: float
     elapsed_seconds: float
     errors: tuple[ErrorRow, ...] = ()
     failure: str | None = None
+    notice: str | None = None
 
 
 class Observer(Protocol):

@@ -30,6 +30,8 @@ LOOKS_AT_A_TIME = 4
 
 LOAD_MODES_DRIVEN = frozenset({LoadMode.CONCURRENCY})
 TABLE_TYPES_DRIVEN = frozenset({TableType.SQLITE, TableType.POSTGRES})
+# Each is a thread; more of them only wait for one another, and in the end for the machine.
+SQLITE_CONNECTIONS_MAX = 1_000
 
 TITLES: dict[type[BenchgateError], str] = {
     NotFound: "Connection Does Not Exist",
@@ -114,6 +116,16 @@ def _not_driven(config: TemplateConfig) -> list[PreflightWarning]:
                 f"The embedded backend drives CONCURRENCY, not {config.load_mode}.",
                 config,
                 advice="Change load_mode to CONCURRENCY",
+            )
+        )
+    if config.table_type is TableType.SQLITE and config.connections > SQLITE_CONNECTIONS_MAX:
+        warnings.append(
+            _high(
+                "Too Many Connections",
+                f"{config.connections} connections to an SQLite file were asked for; this "
+                f"backend drives {SQLITE_CONNECTIONS_MAX} at most.",
+                config,
+                advice=f"Reduce the connections to {SQLITE_CONNECTIONS_MAX} or less",
             )
         )
     return warnings

@@ -54,6 +54,10 @@ class Record:
         """Record one second of the run."""
         await self._call(self._series.add, run_id, number, point)
 
+    async def forget_oldest_seconds(self) -> None:
+        """Keep what is recorded of old runs from growing for ever."""
+        await self._call(self._series.forget_oldest)
+
     async def end(self, run_id: str, ending: Ending) -> None:
         """Write the end. While it cannot be written, the run has not ended: it is tried again."""
         for _ in range(ATTEMPTS_MAX):

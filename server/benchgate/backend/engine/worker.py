@@ -18,6 +18,7 @@ import logging
 import signal
 import sys
 import threading
+from contextlib import suppress
 from io import FileIO
 from time import perf_counter_ns
 
@@ -137,9 +138,11 @@ async def serve(begin: Begin, source: FileIO) -> None:
     loop = asyncio.get_running_loop()
 
     def listen() -> None:
-        for line in iter(source.readline, b""):
-            loop.call_soon_threadsafe(worker.hear, TO_WORKER.validate_json(line))
-        loop.call_soon_threadsafe(worker.hear, None)
+        # The loop may have been closed since: then there is nobody left to hear it.
+        with suppress(RuntimeError):
+            for line in iter(source.readline, b""):
+                loop.call_soon_threadsafe(worker.hear, TO_WORKER.validate_json(line))
+            loop.call_soon_threadsafe(worker.hear, None)
 
     # A thread that waits for input cannot be ended: a daemon does not hold up the exit.
     threading.Thread(target=listen, daemon=True).start()
