@@ -175,7 +175,7 @@ async def test_a_record_whose_driver_is_missing_is_told_by_its_setting(
     backend.get("/health").respond(json=HEALTH)
     backend.get("/api/runs/r1/preflight").respond(json={"run_id": "r1"})
     settings = Settings.model_validate(
-        {"data_dir": tmp_path, "backend_url": URL, "database_url": "mysql+mysqldb://h/d"}
+        {"data_dir": tmp_path, "backend_url": URL, "database_url": "postgresql+pg8000://h/d"}
     )
     async with (
         open_gate(settings) as server,
