@@ -7,7 +7,7 @@ from mcp.server import MCPServer
 
 URL, TOKEN = sys.argv[1:3]
 
-server = MCPServer("one-get")
+server = MCPServer("one-get", log_level="WARNING")  # as quiet as ours
 http = httpx.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False)
 
 
