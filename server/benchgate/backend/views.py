@@ -91,7 +91,8 @@ def _timing(run: Run, live: Live | None) -> Timing:
 def _cost(run: Run, live: Live | None) -> float | None:
     """What was recorded at the end, or what the run has cost so far."""
     if run.ended_at is not None:
-        return run.cost_credits
+        # What was cancelled before its start has cost nothing.
+        return run.cost_credits if run.started_at else 0
     return spent(run.config, _elapsed(run, live)).credits
 
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-from benchgate.domain.runs import RunSnapshot, RunStatus, is_active
+from benchgate.domain.runs import RunSnapshot, is_active
 from benchgate.errors import BackendUnavailable
 
 POLL_INTERVAL_SECONDS = 1
@@ -22,16 +22,19 @@ Listen = Callable[[RunSnapshot], Awaitable[None]]
 async def watch(read: Read, listen: Listen, *, wait_seconds: float) -> RunSnapshot:
     """The newest snapshot after at most *wait_seconds*, earlier if the run needs attention.
 
+    A status that nobody knows is news when it comes; one that is there from the first look is
+    waited out like any other, so that a caller who asks again does not ask in a circle.
     A backend that is gone for a moment is asked again until the wait is over.
 
     Raises:
         BackendUnavailable: it could not be reached at the first look, or at the last.
     """
     deadline = anyio.current_time() + min(wait_seconds, WAIT_SECONDS_MAX)
-    snapshot = await read()
+    first = snapshot = await read()
     while True:
         left_seconds = deadline - anyio.current_time()
-        if left_seconds <= 0 or not _is_under_way(snapshot):
+        is_news = not snapshot.is_known and snapshot.status != first.status
+        if left_seconds <= 0 or is_news or not is_active(snapshot.status):
             return snapshot
         await listen(snapshot)
         await anyio.sleep(min(POLL_INTERVAL_SECONDS, left_seconds))
@@ -50,9 +53,3 @@ def next_check_seconds(snapshot: RunSnapshot) -> int | None:
         return WAIT_SECONDS_MAX
     left_seconds = math.ceil(snapshot.expected_seconds - snapshot.elapsed_seconds) + 1
     return max(CHECK_SECONDS_MIN, min(WAIT_SECONDS_MAX, left_seconds))
-
-
-def _is_under_way(snapshot: RunSnapshot) -> bool:
-    """Whether waiting can bring news; a status that we do not know is news itself."""
-    known = snapshot.status in RunStatus.__members__
-    return known and is_active(snapshot.status)

@@ -179,6 +179,7 @@ async def test_a_prepared_run_that_is_stopped_cannot_be_started(tmp_path: Path) 
         run_id = await new_run(http, draft(orders(tmp_path)))
         stopped = await http.post(f"/api/runs/{run_id}/stop")
         assert stopped.json()["status"] == "CANCELLED"
+        assert (await status_of(http, run_id))["estimated_cost"] == 0
         assert (await start(http, run_id)).status_code == 409
 
 
