@@ -47,7 +47,8 @@ test: $(VENV)/.test-ready ## Format, lint, types, import rules and all tests.
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(if $(ARGS),,$(BIN)/coverage report)
 
 bench: $(VENV)/.test-ready ## The measured figures, side by side with their peers.
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -128,3 +128,29 @@ async def test_an_ended_run_does_not_start_again(home: Home, era: Era) -> None:
     assert again["outcome"] == "refused"
     assert "COMPLETED" in again["reason"]
     assert len(person.questions) == 1
+
+
+async def test_connections_are_listed_without_any_secret(home: Home, era: Era) -> None:
+    body = {
+        "connection_name": f"staging {era}",
+        "connection_type": "POSTGRES",
+        "host": "127.0.0.1",
+        "password_env": "NOBODY_HAS_SET_THIS",
+    }
+    saved = home.ask("POST", "/api/connections/", body=body)
+    async with client_of(home.settings, era) as client:
+        result = await client.call_tool("list_connections", {})
+    assert result.structured_content is not None
+    (listed,) = [
+        line
+        for line in result.structured_content["connections"]
+        if line["connection_id"] == saved["connection_id"]
+    ]
+    assert listed == {
+        "connection_id": saved["connection_id"],
+        "connection_name": f"staging {era}",
+        "connection_type": "POSTGRES",
+        "has_password": False,
+    }
+    assert f"staging {era}" in text_of(result)
+    home.ask("DELETE", f"/api/connections/{saved['connection_id']}/")

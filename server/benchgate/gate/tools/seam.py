@@ -57,8 +57,8 @@ class GateTool(Tool):
         made._seam = seam
         made._seconds_max = seconds_max
         made.parameters = slim(made.parameters)
-        if made.fn_metadata.output_schema is not None:
-            made.fn_metadata.output_schema = slim(made.fn_metadata.output_schema)
+        assert made.fn_metadata.output_schema is not None, "every tool declares what it answers"
+        made.fn_metadata.output_schema = slim(made.fn_metadata.output_schema)
         return made
 
     async def run(
