@@ -21,6 +21,15 @@ def test_every_block_about_one_run_links_to_its_page() -> None:
     texts = {
         "created": BLOCKS.render("created", run=prepared),
         "preflight": BLOCKS.render("preflight", report=report_of(), run=prepared),
+        "not_started": BLOCKS.render(
+            "not_started",
+            run=prepared,
+            outcome="declined",
+            run_id="r",
+            template_name="t",
+            reason="why",
+            note="",
+        ),
         "started": BLOCKS.render("started", run=live),
         "progress": BLOCKS.render("progress", run=live),
         "completed": BLOCKS.render("completed", run=completed),
@@ -33,3 +42,17 @@ def test_every_block_about_one_run_links_to_its_page() -> None:
         ),
     }
     assert {name for name, text in texts.items() if DASHBOARD not in text} == set()
+
+
+def test_the_persons_note_reaches_the_agent() -> None:
+    text = BLOCKS.render(
+        "not_started",
+        run=snapshot_of("PREPARED"),
+        outcome="modify_requested",
+        run_id="r",
+        template_name="t",
+        reason="why",
+        note="use 4 connections",
+    )
+    assert "**The person's note:** use 4 connections" in text
+    assert "`create_run`" in text

@@ -107,6 +107,7 @@ HOSTILE: dict[str, Callable[[str], Facts]] = {
     "ended": lambda text: {"run": foreign_run(text)},
     "stop_requested": lambda text: {"run": foreign_run(text)},
     "not_started": lambda text: {
+        "run": foreign_run(text),
         "outcome": "declined",
         "run_id": text,
         "template_name": text,

@@ -142,6 +142,7 @@ async def test_all_dialogs_of_one_call_share_one_wait(
     backend.get("/api/runs/r1/").mock(side_effect=changing)
     backend.get("/health").respond(json=HEALTH)
     backend.get("/api/runs/r1/preflight").respond(json={"run_id": "r1"})
+    backend.get("/api/tests/t1/").respond(500)
     result, _ = told(await client.call_tool("start_run", {"run_id": "r1"}))
     assert result["outcome"] == "awaiting_approval"
 

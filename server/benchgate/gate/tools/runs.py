@@ -70,7 +70,10 @@ class RunTools:
         ending = await self._starts.start(run_id, ctx)
         if isinstance(ending, InputRequiredResult):
             return ending
-        return self._started(ending) if isinstance(ending, Started) else self._not_started(ending)
+        if isinstance(ending, Started):
+            return self._started(ending)
+        unread = RunSnapshot(run_id=run_id, status="", template_name=ending.template_name)
+        return self._not_started(ending, run=await self._backend.snapshot_or(unread))
 
     async def get_status(
         self, run_id: RunId, ctx: Context, wait_seconds: WaitSeconds = 0
@@ -113,9 +116,10 @@ class RunTools:
             ),
         )
 
-    def _not_started(self, ending: NotStarted) -> CallToolResult:
+    def _not_started(self, ending: NotStarted, *, run: RunSnapshot) -> CallToolResult:
         text = self._blocks.render(
             "not_started",
+            run=run,
             outcome=ending.outcome.value,
             run_id=ending.run_id,
             template_name=ending.template_name,
