@@ -21,6 +21,16 @@ class CreateRun(Value):
     template_id: TemplateId
 
 
+class StartRun(Value):
+    """`POST /api/runs/{run_id}/start`; the body may be left out."""
+
+    acknowledged: bool = Field(
+        default=False,
+        strict=True,
+        description="A person wants it against the preflight's high warnings",
+    )
+
+
 class RunCreated(Value):
     """The answer to `POST /api/runs/`."""
 

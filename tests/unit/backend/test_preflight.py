@@ -19,6 +19,8 @@ from tests.unit.backend.scripted import draft, new_run, orders, scripted_app, se
 
 pytestmark = pytest.mark.anyio
 
+ACKNOWLEDGED = {"acknowledged": True}
+
 
 @pytest.fixture
 async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
@@ -95,16 +97,16 @@ async def test_sql_that_cannot_be_prepared_is_said(http: httpx.AsyncClient, tmp_
     assert "nothing_like_it" in warning["message"]
 
 
-@pytest.mark.parametrize(
-    ("config", "title"),
-    [
-        ({"load_mode": "QPS", "target_qps": 100}, "Load Mode Not Available Here"),
-        ({"load_mode": "FIND_MAX_CONCURRENCY"}, "Load Mode Not Available Here"),
-        ({"table_type": "HYBRID"}, "Table Type Not Available Here"),
-        ({"table_type": "INTERACTIVE"}, "Table Type Not Available Here"),
-        ({"concurrent_connections": 1_001}, "Too Many Connections"),
-    ],
-)
+NOT_DRIVEN: list[tuple[dict[str, Any], str]] = [
+    ({"load_mode": "QPS", "target_qps": 100}, "Load Mode Not Available Here"),
+    ({"load_mode": "FIND_MAX_CONCURRENCY"}, "Load Mode Not Available Here"),
+    ({"table_type": "HYBRID"}, "Table Type Not Available Here"),
+    ({"table_type": "INTERACTIVE"}, "Table Type Not Available Here"),
+    ({"concurrent_connections": 1_001}, "Too Many Connections"),
+]
+
+
+@pytest.mark.parametrize(("config", "title"), NOT_DRIVEN)
 async def test_what_this_backend_cannot_drive_is_said(
     http: httpx.AsyncClient, tmp_path: Path, config: dict[str, Any], title: str
 ) -> None:
@@ -137,3 +139,73 @@ async def test_a_database_that_never_answers_is_not_waited_for(
     async with served(scripted_app(tmp_path, drivers=silent)) as http:
         (warning,) = await warnings(http, draft(orders(tmp_path)))
         assert "did not answer within" in warning["message"]
+
+
+async def start(http: httpx.AsyncClient, run_id: str, body: object) -> httpx.Response:
+    return await http.post(f"/api/runs/{run_id}/start", json=body)
+
+
+async def status_of(http: httpx.AsyncClient, run_id: str) -> str:
+    return (await http.get(f"/api/tests/{run_id}")).json()["status"]
+
+
+@pytest.mark.parametrize(("config", "title"), NOT_DRIVEN)
+async def test_what_this_backend_cannot_drive_is_refused_to_whoever_wants_it(
+    http: httpx.AsyncClient, tmp_path: Path, config: dict[str, Any], title: str
+) -> None:
+    run_id = await new_run(http, draft(orders(tmp_path), **config))
+    refused = await start(http, run_id, ACKNOWLEDGED)
+    assert refused.status_code == 409
+    assert refused.json()["detail"].startswith(f"{title}: ")
+    assert refused.json()["hint"]
+    assert await status_of(http, run_id) == "PREPARED"
+
+
+@pytest.mark.parametrize("rows", [0, 50])
+@pytest.mark.parametrize("table", ["orders", "invoices"])
+async def test_a_person_may_have_a_run_started_against_what_is_said_of_its_target(
+    http: httpx.AsyncClient, tmp_path: Path, rows: int, table: str
+) -> None:
+    run_id = await new_run(http, draft(orders(tmp_path, rows=rows), table_name=table))
+    started = await start(http, run_id, ACKNOWLEDGED)
+    assert (started.status_code, started.json()["status"]) == (202, "STARTING")
+    again = await start(http, run_id, ACKNOWLEDGED)
+    assert again.status_code == 409
+
+
+@pytest.mark.parametrize("body", [{}, {"acknowledged": False}])
+async def test_a_body_that_acknowledges_nothing_changes_nothing(
+    http: httpx.AsyncClient, tmp_path: Path, body: dict[str, Any]
+) -> None:
+    run_id = await new_run(http, draft(orders(tmp_path), table_name="invoices"))
+    refused = await start(http, run_id, body)
+    assert refused.status_code == 409
+    assert "invoices" in refused.json()["detail"]
+    assert await status_of(http, run_id) == "PREPARED"
+
+
+@pytest.mark.parametrize("word", ["yes", "true", 1, None, [True]])
+async def test_only_a_plain_true_acknowledges(
+    http: httpx.AsyncClient, tmp_path: Path, word: object
+) -> None:
+    run_id = await new_run(http, draft(orders(tmp_path)))
+    refused = await start(http, run_id, {"acknowledged": word})
+    assert refused.status_code == 422
+    assert await status_of(http, run_id) == "PREPARED"
+
+
+async def test_an_acknowledged_start_does_not_wait_for_a_look_that_decides_nothing(
+    tmp_path: Path,
+) -> None:
+    def never(_: TableType) -> Driver:
+        raise AssertionError("the target is looked at")
+
+    async with served(scripted_app(tmp_path, drivers=never)) as http:
+        run_id = await new_run(http, draft(orders(tmp_path)))
+        assert (await start(http, run_id, ACKNOWLEDGED)).status_code == 202
+
+
+async def test_the_reference_tells_what_a_start_may_say(http: httpx.AsyncClient) -> None:
+    page = (await http.get("/api/docs")).text
+    assert "#/components/schemas/StartRun" in page
+    assert "unless the body says `acknowledged`" in page

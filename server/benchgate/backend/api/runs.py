@@ -4,7 +4,7 @@ import secrets
 from typing import Annotated
 
 import anyio.to_thread
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Body, Query
 
 from benchgate.backend.clock import Clock, new_id
 from benchgate.backend.dashboard.keys import DashboardKeys
@@ -13,13 +13,23 @@ from benchgate.backend.engine.preflight import Preflight
 from benchgate.backend.runs import RunTable
 from benchgate.backend.templates import TemplateTable
 from benchgate.backend.watch import Watch
-from benchgate.domain.contract import CreateRun, RunChanged, RunCreated, RunDetail, RunRow
+from benchgate.domain.contract import (
+    CreateRun,
+    RunChanged,
+    RunCreated,
+    RunDetail,
+    RunRow,
+    StartRun,
+)
 from benchgate.domain.preflight import PreflightReport
 from benchgate.domain.runs import RunStatus
 
 SEED_BITS = 32
 LISTED_DEFAULT = 25
 LISTED_MAX = 100
+
+Wanted = Annotated[StartRun, Body()]
+AS_ADVISED = StartRun()
 
 Limit = Annotated[int, Query(ge=1, le=LISTED_MAX)]
 
@@ -67,9 +77,14 @@ def control_routes(conductor: Conductor, preflight: Preflight, runs: RunTable) -
         return await preflight.report(run)
 
     @router.post("/{run_id}/start", status_code=202)
-    async def start_run(run_id: str) -> RunChanged:
-        """Start a prepared run; 409 with the true reason when that is not possible."""
-        run = await conductor.start(run_id)
+    async def start_run(run_id: str, wanted: Wanted = AS_ADVISED) -> RunChanged:
+        """Start a prepared run; 409 with the true reason when that is not possible.
+
+        A high warning of the preflight is such a reason, unless the body says `acknowledged`:
+        then only what this backend cannot drive at all is refused, and a target that cannot be
+        loaded ends the run as FAILED with the database's reason.
+        """
+        run = await conductor.start(run_id, acknowledged=wanted.acknowledged)
         return RunChanged(run_id=run.run_id, status=run.status)
 
     @router.post("/{run_id}/stop", status_code=202)

@@ -5,7 +5,7 @@ forgotten: what is recorded as active and driven by nobody is FAILED when the ne
 """
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import Protocol
 
@@ -15,10 +15,11 @@ from anyio.abc import TaskGroup
 from benchgate.backend.engine.active import ActiveRun, RunObserver
 from benchgate.backend.engine.board import Board, Live
 from benchgate.backend.engine.load import Load, Observer, Outcome
+from benchgate.backend.engine.preflight import not_driven
 from benchgate.backend.engine.record import RETRY_SECONDS, Record
 from benchgate.backend.runs import Ending, Run, active_elsewhere, refuse_unless_prepared
 from benchgate.domain.cost import spent
-from benchgate.domain.preflight import PreflightReport, Severity
+from benchgate.domain.preflight import PreflightReport, PreflightWarning, Severity
 from benchgate.domain.runs import Phase, RunEvent, is_active, is_terminal
 from benchgate.domain.text import one_line
 from benchgate.errors import BenchgateError, Conflict, StoreError
@@ -83,8 +84,11 @@ class Conductor:
                     await self._close()
                 tasks.cancel_scope.cancel()
 
-    async def start(self, run_id: str) -> Run:
+    async def start(self, run_id: str, *, acknowledged: bool = False) -> Run:
         """Begin a prepared run.
+
+        *acknowledged* says that a person wants it against the preflight's high warnings; what
+        they tell of the target then shows in how the run ends.
 
         Raises:
             Conflict: it cannot be started; the message is the true reason.
@@ -94,7 +98,7 @@ class Conductor:
         with ExitStack() as undo:
             active = self._claim(run_id)
             undo.callback(self._release, active)
-            refuse_if_hopeless(await self._inspect(run))
+            refuse_if_high(await self._warnings(run, acknowledged=acknowledged))
             # Whatever is recorded as active while this claim is held is driven by nobody.
             await self._record.fail_active(UNRECORDED)
             run = await self._record.begin(run_id)
@@ -118,6 +122,12 @@ class Conductor:
             self._active.end_within(STOP_SECONDS_MAX)
         self.board.announce()
         return run
+
+    async def _warnings(self, run: Run, *, acknowledged: bool) -> Sequence[PreflightWarning]:
+        """What may forbid the start; the target is not looked at where that decides nothing."""
+        if acknowledged:
+            return not_driven(run.config)
+        return (await self._inspect(run)).warnings
 
     def _claim(self, run_id: str) -> ActiveRun:
         if self._active is not None:
@@ -176,10 +186,10 @@ class Conductor:
             await self._record.fail_active(CRASHED)
 
 
-def refuse_if_hopeless(report: PreflightReport) -> None:
-    """Refuse a start that the preflight says cannot proceed, in the words of its first high one."""
-    if report.can_proceed:
+def refuse_if_high(warnings: Sequence[PreflightWarning]) -> None:
+    """Refuse a start of which *warnings* say that it should not be, in the first one's words."""
+    worst = next((w for w in warnings if w.severity is Severity.HIGH), None)
+    if worst is None:
         return
-    worst = next(w for w in report.warnings if w.severity is Severity.HIGH)
     hint = worst.recommendations[0] if worst.recommendations else None
     raise Conflict(f"{worst.title}: {worst.message}", hint=hint)

@@ -1,7 +1,8 @@
 """The preflight of a run: what its template warns of, and what a look at the database tells.
 
 It looks, and changes nothing. Whatever would keep the load from running is a high warning in the
-database's own words.
+database's own words. A person may want a start against such a warning, because the target may be
+another by then; what this backend cannot drive at all stays out of reach.
 """
 
 from collections.abc import Callable
@@ -55,7 +56,7 @@ class Preflight:
     async def report(self, run: Run) -> PreflightReport:
         """Everything to know before *run* is started."""
         config = run.config
-        warnings = _not_driven(config) + warnings_of(config)
+        warnings = not_driven(config) + warnings_of(config)
         if config.table_type in TABLE_TYPES_DRIVEN:
             warnings += await self._look(config)
         return report(run.run_id, warnings)
@@ -96,8 +97,8 @@ def _title(shape: TableShape) -> str:
     return TITLES[InvalidInput] if shape.key else "Table Has No Primary Key"
 
 
-def _not_driven(config: TemplateConfig) -> list[PreflightWarning]:
-    """What this backend cannot do at all."""
+def not_driven(config: TemplateConfig) -> list[PreflightWarning]:
+    """What of *config* this backend cannot do at all, whatever the target's state is."""
     warnings: list[PreflightWarning] = []
     if config.table_type not in TABLE_TYPES_DRIVEN:
         kinds = " and ".join(sorted(TABLE_TYPES_DRIVEN))
