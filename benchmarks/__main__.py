@@ -11,12 +11,13 @@ import anyio
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import lookups, startup, status, tokens
+from benchmarks import approval, lookups, startup, status, tokens
 from benchmarks.table import Row
 
 MEASUREMENTS: dict[str, Callable[[], Awaitable[list[Row]]]] = {
     "startup": startup.rows,
     "status": status.rows,
+    "approval": approval.rows,
     "tokens": tokens.rows,
     "lookups": lookups.rows,
 }

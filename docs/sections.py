@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import anyio
 from mcp import Client
@@ -21,11 +21,20 @@ from benchgate.domain import approvals, runs
 from benchgate.domain.templates import GenericQuery, Scaling, TemplateConfig
 from benchgate.gate.server import open_gate
 from benchgate.settings import PREFIX, Settings
+from docs.approval_tables import (
+    CHANNEL_HEAD,
+    OUTCOME_HEAD,
+    PATIENCE_HEAD,
+    channel_rows,
+    outcome_rows,
+    patience_rows,
+)
 from docs.template_keys import key_rows
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (
     ROOT / "README.md",
+    ROOT / "docs" / "approvals.md",
     ROOT / "docs" / "architecture.md",
     ROOT / "docs" / "templates.md",
 )
@@ -103,6 +112,21 @@ async def approval_states() -> str:
     return _diagram(approvals.TRANSITIONS, approvals.ApprovalState.ASKED)
 
 
+async def approval_channels() -> str:
+    """How a question reaches the person."""
+    return _table(CHANNEL_HEAD, channel_rows())
+
+
+async def start_outcomes() -> str:
+    """What a call that wants to start a run can come to."""
+    return _table(OUTCOME_HEAD, outcome_rows())
+
+
+async def host_patience() -> str:
+    """How long a dialog waits in which host."""
+    return _table(PATIENCE_HEAD, patience_rows())
+
+
 async def template_keys() -> str:
     """The keys of a template's `config`."""
     return _keys(TemplateConfig)
@@ -124,6 +148,9 @@ GENERATORS: dict[str, Callable[[], Awaitable[str]]] = {
     "settings": settings,
     "run-states": run_states,
     "approval-states": approval_states,
+    "approval-channels": approval_channels,
+    "start-outcomes": start_outcomes,
+    "host-patience": host_patience,
     "template-keys": template_keys,
     "scaling-keys": scaling_keys,
     "generic-query-keys": generic_query_keys,
@@ -151,6 +178,8 @@ def _default_setting(field: FieldInfo) -> str:
     if field.default_factory is not None:
         return "the platform's folder for user data"
     default = field.get_default()
+    if isinstance(default, tuple):  # the environment names several at once with commas between
+        return f"`{','.join(cast('tuple[str, ...]', default))}`"
     return "unset" if default is None else f"`{default}`"
 
 

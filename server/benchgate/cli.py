@@ -5,10 +5,14 @@ is called.
 """
 
 import argparse
+import io
 import os
+import re
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from benchgate import __version__
 from benchgate.errors import BenchgateError, SettingsError
@@ -22,7 +26,7 @@ EXIT_ERROR = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 PORT_MAX = 65_535
-STANDARD_INPUT = 0
+STANDARD_INPUT, STANDARD_OUTPUT = 0, 1
 
 BACKEND_ABOUT = """\
 Serve the embedded benchmark backend in the foreground, until Ctrl-C. The MCP server starts it by
@@ -30,6 +34,27 @@ itself when it is needed; it is one process for each data folder, and ends after
 
 --restart ends the one that runs and starts it again in the background with the environment of
 this terminal, which is how it learns of a new password variable. --stop only ends it.
+"""
+
+APPROVALS_ABOUT = """\
+Answer the questions that wait for a person, one by one, at this terminal. Standard input and
+output have to be a terminal: nothing is read from a pipe, and Enter alone is no answer.
+
+--set-pin makes this command and the approvals page ask for a PIN with every yes. It raises the
+bar for an agent that has a shell of yours. It is no boundary against one: what you can do, such
+a shell can do, and that includes removing the PIN's file (approvals.pin in the data folder), which
+is also the way out when you have forgotten it.
+"""
+AUDIT_ABOUT = """\
+Print the ledger of questions, answers and starts: every entry in order. It changes nothing.
+
+--json prints one JSON object on each line: seq and hash, and the entry that was hashed (as
+canonical JSON: keys sorted, no spaces, in UTF-8).
+
+--verify checks the chain of hashes and holds the stored questions against it; the exit code is 1
+when something was edited or is missing, and the first broken entry is named. Whoever can write to
+the record can also forge a whole new chain or cut its end off. That shows only against a head that
+was kept elsewhere: hand the one of an earlier hand-over or of an earlier check to --head.
 """
 
 
@@ -56,12 +81,29 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(command=_serve, transport="stdio", host="127.0.0.1", port=0)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="the MCP server over standard input or HTTP"))
+    as_written = argparse.RawDescriptionHelpFormatter
     _add_backend(
         commands.add_parser(
             "backend",
             help="the embedded benchmark backend",
             description=BACKEND_ABOUT,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=as_written,
+        )
+    )
+    _add_approvals(
+        commands.add_parser(
+            "approvals",
+            help="answer the questions that wait for you",
+            description=APPROVALS_ABOUT,
+            formatter_class=as_written,
+        )
+    )
+    _add_audit(
+        commands.add_parser(
+            "audit",
+            help="print or check the ledger of answers",
+            description=AUDIT_ABOUT,
+            formatter_class=as_written,
         )
     )
     return parser
@@ -91,11 +133,38 @@ def _add_backend(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_backend)
 
 
+def _add_approvals(parser: argparse.ArgumentParser) -> None:
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument("--set-pin", action="store_true", help="ask for a PIN with every yes")
+    ways.add_argument("--remove-pin", action="store_true", help="ask for no PIN any more")
+    parser.set_defaults(command=_approvals)
+
+
+def _add_audit(parser: argparse.ArgumentParser) -> None:
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument("--json", action="store_true", help="one JSON object on each line")
+    ways.add_argument("--verify", action="store_true", help="check instead of printing")
+    parser.add_argument(
+        "--head", type=_head, metavar="SEQ:HASH", help="with --verify: must still be in the chain"
+    )
+    parser.set_defaults(command=_audit, usage_error=parser.error)
+
+
 def _port(text: str) -> int:
     number = int(text) if text.isdecimal() else -1
     if not 0 <= number <= PORT_MAX:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to {PORT_MAX}")
     return number
+
+
+def _head(text: str) -> str:
+    from benchgate.domain.ledger import HEAD_PATTERN  # noqa: PLC0415 - start-up imports little
+
+    if not re.fullmatch(HEAD_PATTERN, text.strip()):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no head: a number, a colon and 64 hexadecimal digits are needed"
+        )
+    return text.strip()
 
 
 def _folder(text: str) -> Path:
@@ -137,6 +206,49 @@ def _end(options: argparse.Namespace, data_dir: Path) -> int:
         url = owner.start(host=options.host, port=options.port)
         _tell(f"The backend listens on {url}.")
     return 0
+
+
+def _approvals(options: argparse.Namespace) -> int:
+    from benchgate import settings  # noqa: PLC0415 - start-up imports little
+    from benchgate.gate.approvals import terminal  # noqa: PLC0415 - imports SQLAlchemy
+
+    _print_whatever_comes()
+    loaded = settings.load()
+    if options.set_pin:
+        return terminal.set_pin(loaded)
+    if options.remove_pin:
+        return terminal.remove_pin(loaded)
+    return terminal.answer_questions(loaded)
+
+
+def _audit(options: argparse.Namespace) -> int:
+    if options.head is not None and not options.verify:
+        options.usage_error("--head goes with --verify")
+    from benchgate import settings  # noqa: PLC0415 - start-up imports little
+    from benchgate.gate.approvals import audit  # noqa: PLC0415 - imports SQLAlchemy
+    from benchgate.gate.home import GateHome  # noqa: PLC0415
+
+    _print_whatever_comes()
+    home = GateHome(settings.load())
+    if options.verify:
+        report = audit.verdict(home, head=options.head)
+    elif options.json:
+        report = audit.as_json(home)
+    else:
+        report = audit.as_table(home, columns=_columns())
+    if report.text:
+        _tell(report.text)
+    return EXIT_ERROR if report.is_broken else 0
+
+
+def _columns() -> int | None:
+    """How wide the terminal is; a pipe takes lines of any length."""
+    return shutil.get_terminal_size().columns if os.isatty(STANDARD_OUTPUT) else None
+
+
+def _print_whatever_comes() -> None:
+    """Let no name fail to print because the terminal's encoding lacks a letter of it."""
+    cast("io.TextIOWrapper", sys.stdout).reconfigure(errors="backslashreplace")
 
 
 def _tell(text: str) -> None:

@@ -5,7 +5,7 @@ Every open is late and costs an import of SQLAlchemy; nobody imports this module
 """
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +18,12 @@ from typing_extensions import override
 from benchgate.errors import StoreError
 
 BUSY_TIMEOUT_MS = 10_000
+CONNECT_TIMEOUT_SECONDS = 10
+ONLY_READS = "benchgate_only_reads"
+POSTGRES_DRIVER = "postgresql+psycopg"
+LOCK_TIMEOUT = sa.text(f"SET LOCAL lock_timeout = {BUSY_TIMEOUT_MS}")
+SCHEMA_LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtext('benchgate.schema'))")
+WRITERS_LOCK = sa.text("SELECT pg_advisory_xact_lock(hashtext('benchgate.record'))")
 
 Change = Callable[[sa.Connection], None]
 
@@ -56,26 +62,71 @@ def store_errors() -> Generator[None]:
         raise StoreError(f"The record could not be used: {cause}") from exc
 
 
+@contextmanager
+def reading(engine: sa.Engine) -> Generator[sa.Connection]:
+    """A transaction that writes nothing, and waits for nobody who does.
+
+    Raises:
+        StoreError: the database cannot be used.
+    """
+    with store_errors(), engine.execution_options(**{ONLY_READS: True}).begin() as connection:
+        yield connection
+
+
+@contextmanager
+def writing_alone(engine: sa.Engine) -> Generator[sa.Connection]:
+    """A transaction beside which nobody else writes, on either kind of database.
+
+    Raises:
+        StoreError: the database cannot be used, or the lock did not come in time.
+    """
+    with store_errors(), engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(LOCK_TIMEOUT)
+            connection.execute(WRITERS_LOCK)
+        yield connection
+
+
 def open_database(url: str, changes: Sequence[Change]) -> sa.Engine:
     """An engine on *url* whose schema has had all of *changes*, in order, each once.
+
+    A `postgresql://` URL that names no driver gets psycopg.
 
     Raises:
         StoreError: it cannot be opened, or a newer version has written it.
     """
-    with store_errors():
-        engine = sa.create_engine(url)
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _tune_sqlite)
-            event.listen(engine, "begin", _begin_immediate)
+    with store_errors(), ExitStack() as undo:
+        engine = _engine(sa.make_url(url))
+        undo.callback(engine.dispose)
         with engine.begin() as connection:
             _upgrade(connection, changes)
+        undo.pop_all()
     return engine
+
+
+def _engine(url: sa.URL) -> sa.Engine:
+    if url.get_backend_name() == "sqlite":
+        engine = sa.create_engine(url)
+        event.listen(engine, "connect", _tune_sqlite)
+        event.listen(engine, "begin", _begin)
+        return engine
+    if url.drivername == "postgresql":
+        url = url.set(drivername=POSTGRES_DRIVER)
+    takes_limit = url.get_driver_name() in {"psycopg", "psycopg2"}
+    limit = {"connect_timeout": CONNECT_TIMEOUT_SECONDS} if takes_limit else {}
+    # READ COMMITTED whatever the database's default: under a stricter level, a transaction that
+    # waited for the writers' lock would go on to read what was true before it waited. A server
+    # that was started anew has closed the connections that lie in the pool: each is tried first.
+    return sa.create_engine(
+        url, isolation_level="READ COMMITTED", pool_pre_ping=True, connect_args=limit
+    )
 
 
 def _upgrade(connection: sa.Connection, changes: Sequence[Change]) -> None:
     """Apply what is missing, under one transaction that keeps other processes out."""
     if connection.dialect.name == "postgresql":
-        connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('benchgate.schema'))"))
+        connection.execute(LOCK_TIMEOUT)
+        connection.execute(SCHEMA_LOCK)
     VERSIONS.create(connection, checkfirst=True)
     done = connection.scalar(sa.select(sa.func.max(VERSIONS.c.version))) or 0
     if done > len(changes):
@@ -89,16 +140,17 @@ def _upgrade(connection: sa.Connection, changes: Sequence[Change]) -> None:
 
 
 def _tune_sqlite(connection: DBAPIConnection, _: object) -> None:
-    # The driver's own transaction handling is switched off: `_begin_immediate` is explicit.
+    # The driver's own transaction handling is switched off: `_begin` is explicit.
     connection.isolation_level = None  # pyright: ignore[reportAttributeAccessIssue]
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
 
 
-def _begin_immediate(connection: sa.Connection) -> None:
+def _begin(connection: sa.Connection) -> None:
     # Taking the write lock at once makes "read, then write" one step, and a deadlock a wait.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reads = connection.get_execution_options().get(ONLY_READS, False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

@@ -9,13 +9,17 @@ from typing import Annotated
 
 import platformdirs
 from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from benchgate.domain.approvals import Channel
 from benchgate.errors import SettingsError
 
 PREFIX = "BENCHGATE_"
-# Of the drivers that SQLAlchemy knows, those that can be called from a thread.
-DATABASE_URL = re.compile(r"(sqlite(\+pysqlite)?|postgresql(\+(psycopg2?|pg8000))?)://")
+# Of the drivers that SQLAlchemy knows, those that can be called from a thread; and of SQLite only
+# files, because what lies in memory is forgotten.
+DATABASE_URL = re.compile(
+    r"sqlite(\+pysqlite)?:///(?!:memory:|\?|$)|postgresql(\+(psycopg2?|pg8000))?://"
+)
 
 
 class Settings(BaseSettings):
@@ -42,20 +46,38 @@ class Settings(BaseSettings):
         default=None,
         description="SQLAlchemy URL of the server's own record; unset: SQLite in the data folder.",
     )
+    approval_channels: Annotated[tuple[Channel, ...], NoDecode, Field(min_length=1)] = Field(
+        default=(Channel.ELICITATION, Channel.URL, Channel.PAGE, Channel.TERMINAL),
+        description="By which channels a person may be asked; `chat` only if it is named here.",
+    )
     question_ttl_seconds: Annotated[int, Field(ge=30, le=86_400)] = Field(
         default=1_800, description="How long a question may be answered."
     )
-    ask_wait_seconds: Annotated[int, Field(ge=1, le=3_600)] = Field(
-        default=55,
-        description="How long a tool call waits for a dialog where the client waits for the tool.",
+    approval_ttl_seconds: Annotated[int, Field(ge=30, le=86_400)] = Field(
+        default=600, description="How long a yes is good that has not started anything yet."
     )
+    approval_min_seconds: Annotated[float, Field(ge=0, le=60)] = Field(
+        default=0, description="A dialog that is answered sooner was answered by no person; 0: off."
+    )
+    ask_wait_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = Field(
+        default=None,
+        description="How long a tool call waits for a dialog where the client waits for the tool; "
+        "unset: 55, and as long as the question lives for hosts that are known to wait.",
+    )
+
+    @field_validator("approval_channels", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return [name.strip().lower() for name in value.split(",") if name.strip()]
 
     @field_validator("database_url")
     @classmethod
     def _is_synchronous(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None and not DATABASE_URL.match(url.get_secret_value()):
             raise ValueError(
-                "a sqlite:// or postgresql:// URL is needed, with a synchronous driver if any"
+                "the URL of a SQLite file or of PostgreSQL is needed, its driver synchronous if any"
             )
         return url
 

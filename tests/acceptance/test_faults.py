@@ -127,7 +127,10 @@ async def test_a_target_that_is_not_there_is_told_before_the_start(home: Home, e
     assert checked["can_proceed"] is False
     assert [warning["severity"] for warning in checked["warnings"]] == ["high"]
     assert told["outcome"] == "refused"
-    assert person.questions == []
+    assert "name of the test" in told["reason"]
+    (question,) = person.questions
+    assert "should not go ahead" in question
+    assert home.status(created["run_id"]) == "PREPARED"
 
 
 @both_eras

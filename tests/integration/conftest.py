@@ -2,10 +2,14 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from uuid import uuid4
 
 import pytest
 
+from benchgate.database import sqlite_url
+from benchgate.gate.approvals.record import Record
 from tests.integration.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.integration.records import opened
 from tests.integration.servers import PostgresServer
 
 
@@ -33,6 +37,25 @@ def mortal_postgres() -> Iterator[PostgresServer]:
     """A server of the test's own, which it may stop."""
     with running_server() as server:
         yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def record_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a record of the test's own lies, on each kind of database."""
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path / "record.sqlite3")
+    server: PostgresServer = request.getfixturevalue("postgres")
+    schema = f"record_{uuid4().hex}"
+    server.sql(f"CREATE SCHEMA {schema}")
+    return server.url(search_path=schema)
+
+
+@pytest.fixture
+def record(record_url: str) -> Iterator[Record]:
+    """A record with nothing in it."""
+    record = opened(record_url)
+    yield record
+    record.close()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

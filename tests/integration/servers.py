@@ -5,6 +5,7 @@ import subprocess
 import warnings
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from benchgate.backend.drivers.port import ConnectionReference, Target
 from benchgate.domain.templates import TableType
@@ -52,6 +53,12 @@ class PostgresServer:
         done = subprocess.run(command, capture_output=True, timeout=COMMAND_LIMIT_S, check=False)
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode().strip()
+
+    def url(self, **options: str) -> str:
+        """How SQLAlchemy reaches the server, in sessions that have *options* set."""
+        told = " ".join(f"-c{name}={value}" for name, value in options.items())
+        query = urlencode({"host": str(self._socket_folder), "options": told})
+        return f"postgresql://postgres@/postgres?{query}"
 
     def sessions(self, application_name: str) -> int:
         """How many sessions carry *application_name*."""

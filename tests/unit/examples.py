@@ -4,11 +4,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from benchgate.domain import cost, preflight
-from benchgate.domain.approvals import StartFacts, start_facts
+from benchgate.domain.approvals import Approval, ApprovalState, Asked, Channel, subject_of
 from benchgate.domain.contract import RunDetail
+from benchgate.domain.facts import StartFacts, start_facts
 from benchgate.domain.preflight import PreflightReport, PreflightWarning, Severity
 from benchgate.domain.runs import LiveMetrics, RunSnapshot, Summary
 from benchgate.domain.templates import Template, TemplateConfig
+from benchgate.domain.text import digest_of
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -91,3 +93,21 @@ def facts_of(config: TemplateConfig | None = None, *warnings: PreflightWarning) 
         created_at=NOON,
     )
     return start_facts(run, preflight=report_of(*warnings), cost=cost.estimate(config))
+
+
+def approval_of(facts: StartFacts | None = None, **changes: object) -> Approval:
+    """An open question about *facts* with *changes*."""
+    facts = facts or facts_of()
+    known = {
+        "approval_id": "a1",
+        "subject": subject_of(facts),
+        "name": facts.template_name,
+        "facts": facts,
+        "digest": facts.digest,
+        "question": "Start?",
+        "question_digest": digest_of("Start?"),
+        "state": ApprovalState.ASKED,
+        "asked": Asked(channel=Channel.ELICITATION, client_name="host"),
+        "asked_at": NOON,
+    }
+    return Approval.model_validate(known | changes)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchgate import settings
+from benchgate.domain.approvals import Channel
 from benchgate.errors import SettingsError
 from benchgate.settings import PREFIX, Settings
 
@@ -14,7 +15,10 @@ GOOD: dict[str, tuple[str, object]] = {
     "dashboard_url": ("https://pages.example/x", "https://pages.example/x"),
     "data_dir": ("/somewhere/else", "/somewhere/else"),
     "database_url": ("postgresql+psycopg://u:p@db/benchgate", "**********"),
+    "approval_channels": ("page", "(<Channel.PAGE: 'page'>,)"),
     "question_ttl_seconds": ("60", "60"),
+    "approval_ttl_seconds": ("90", "90"),
+    "approval_min_seconds": ("1.5", "1.5"),
     "ask_wait_seconds": ("20", "20"),
 }
 BAD = [
@@ -23,11 +27,23 @@ BAD = [
     ("dashboard_url", "javascript:alert(1)"),
     ("database_url", "nonsense"),
     ("database_url", "sqlite+aiosqlite:///x.db"),
+    ("database_url", "postgresql+asyncpg://host/db"),
     ("database_url", "mysql://host/db"),
+    ("database_url", "sqlite://"),
+    ("database_url", "sqlite:///:memory:"),
+    ("approval_channels", "carrier-pigeon"),
+    ("approval_channels", "page,carrier-pigeon"),
+    ("approval_channels", "page;terminal"),
+    ("approval_channels", " , "),
     ("question_ttl_seconds", "29"),
     ("question_ttl_seconds", "for ever"),
+    ("approval_ttl_seconds", "29"),
+    ("approval_ttl_seconds", "86401"),
+    ("approval_min_seconds", "-1"),
+    ("approval_min_seconds", "61"),
+    ("approval_min_seconds", "nan"),
     ("ask_wait_seconds", "0"),
-    ("ask_wait_seconds", "3601"),
+    ("ask_wait_seconds", "86401"),
 ]
 
 
@@ -59,10 +75,52 @@ def test_a_value_that_cannot_be_used_is_told_by_its_variable_and_not_echoed(
     assert text not in str(caught.value)
 
 
+def test_an_unusable_secret_is_in_no_part_of_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}DATABASE_URL", "mysql://me:s3cret@host/db")
+    with pytest.raises(SettingsError) as caught:
+        settings.load()
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_list_of_channels_without_a_channel_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}APPROVAL_CHANNELS", "")
+    with pytest.raises(SettingsError, match=f"{PREFIX}APPROVAL_CHANNELS"):
+        settings.load()
+
+
+def test_channels_are_a_list_with_commas_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}APPROVAL_CHANNELS", "Page, TERMINAL ,chat,")
+    assert settings.load().approval_channels == (Channel.PAGE, Channel.TERMINAL, Channel.CHAT)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:////var/lib/benchgate/record.sqlite3",
+        "sqlite+pysqlite:///record.sqlite3",
+        "postgresql://u:p@db/benchgate",
+        "postgresql+psycopg://u:p@db/benchgate",
+        "postgresql+psycopg2://u:p@db/benchgate",
+        "postgresql+pg8000://u:p@db/benchgate",
+    ],
+)
+def test_every_synchronous_driver_can_be_named(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}DATABASE_URL", url)
+    loaded = settings.load().database_url
+    assert loaded is not None
+    assert loaded.get_secret_value() == url
+
+
 def test_nothing_needs_to_be_set() -> None:
     loaded = settings.load()
     assert loaded.backend_url is None
     assert loaded.data_dir.is_absolute()
+    assert loaded.ask_wait_seconds is None
+    assert loaded.approval_min_seconds == 0
+
+
+def test_the_chat_counts_only_where_it_is_named() -> None:
+    assert set(Channel) - set(settings.load().approval_channels) == {Channel.CHAT}
 
 
 def test_a_home_relative_folder_is_made_absolute(monkeypatch: pytest.MonkeyPatch) -> None:

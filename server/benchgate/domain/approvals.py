@@ -1,23 +1,20 @@
-"""One person's answer to one exact question: its facts, its states and how an answer is read.
+"""One person's answer to one exact question: its states, its lifetimes, and when it may be put.
 
-Two rules stand here and nowhere else. A question is bound to the digest of everything it showed,
-so that an answer to other facts is no answer to these. And an approval is taken by the table's
-`USE` alone, which leaves `USED`, from which nothing leads back.
+Three rules stand here and nowhere else. A question is bound to the digest of everything it showed,
+so that an answer to other facts is no answer to these. An approval is taken by the table's `USE`
+alone, which leads to `USED`, from which nothing leads back. And whether the same question may be
+put once more is read from what became of it before, by `standing_of`.
 """
 
-import hashlib
-import json
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from benchgate.domain.contract import RunDetail
-from benchgate.domain.cost import Cost
-from benchgate.domain.preflight import PreflightReport, PreflightWarning
-from benchgate.domain.templates import TemplateConfig
-from benchgate.domain.text import MESSAGE_CHARACTERS_MAX, one_line
+from benchgate.domain.facts import StartFacts
 from benchgate.domain.values import Value
 from benchgate.errors import Conflict
+
+DIALOGS_WITHOUT_ANSWER_MAX = 2
 
 
 class ApprovalState(StrEnum):
@@ -42,6 +39,7 @@ class ApprovalEvent(StrEnum):
     CANCEL = "cancel"
     MODIFY = "modify"
     DOUBT = "doubt"
+    FAIL = "fail"
     EXPIRE = "expire"
     SUPERSEDE = "supersede"
     USE = "use"
@@ -54,11 +52,14 @@ TRANSITIONS: dict[ApprovalState, dict[ApprovalEvent, ApprovalState]] = {
         ApprovalEvent.CANCEL: ApprovalState.CANCELLED,
         ApprovalEvent.MODIFY: ApprovalState.MODIFY_REQUESTED,
         ApprovalEvent.DOUBT: ApprovalState.NOT_CREDIBLE,
+        # The client could not show it: nobody has answered, and it waits on another channel.
+        ApprovalEvent.FAIL: ApprovalState.ASKED,
         ApprovalEvent.EXPIRE: ApprovalState.EXPIRED,
         ApprovalEvent.SUPERSEDE: ApprovalState.SUPERSEDED,
     },
     ApprovalState.APPROVED: {
         ApprovalEvent.DECLINE: ApprovalState.DECLINED,
+        ApprovalEvent.MODIFY: ApprovalState.MODIFY_REQUESTED,
         ApprovalEvent.EXPIRE: ApprovalState.EXPIRED,
         ApprovalEvent.SUPERSEDE: ApprovalState.SUPERSEDED,
         ApprovalEvent.USE: ApprovalState.USED,
@@ -71,6 +72,11 @@ TRANSITIONS: dict[ApprovalState, dict[ApprovalEvent, ApprovalState]] = {
     ApprovalState.SUPERSEDED: {},
     ApprovalState.USED: {},
 }
+LIVE = frozenset({ApprovalState.ASKED, ApprovalState.APPROVED})
+REFUSED = frozenset({ApprovalState.DECLINED, ApprovalState.MODIFY_REQUESTED})
+UNANSWERED = frozenset({ApprovalState.CANCELLED, ApprovalState.NOT_CREDIBLE})
+# What a person may open again by page or terminal while it would still be fresh.
+REOPENABLE = REFUSED | UNANSWERED
 
 
 def next_state(state: ApprovalState, event: ApprovalEvent) -> ApprovalState:
@@ -85,127 +91,118 @@ def next_state(state: ApprovalState, event: ApprovalEvent) -> ApprovalState:
         raise Conflict(f"A question that is {state} cannot {event}.") from None
 
 
+class SubjectKind(StrEnum):
+    """What a question is about."""
+
+    RUN = "run"
+    COMPARISON = "comparison"
+    OVERRIDE = "override"  # a run that the preflight says should not go ahead
+
+
+class Subject(Value):
+    """The one thing that an approval allows."""
+
+    kind: SubjectKind
+    subject_id: str
+
+
 class Channel(StrEnum):
-    """How the question reached the person."""
+    """How a question reaches the person, best evidence first."""
 
     ELICITATION = "elicitation"
+    URL = "url"
+    PAGE = "page"
+    TERMINAL = "terminal"
+    CHAT = "chat"
 
 
 class Asked(Value):
-    """Who was asked, as far as the protocol tells."""
+    """Who was asked and how, as far as the protocol tells."""
 
     channel: Channel
     client_name: str = ""
     client_version: str = ""
     protocol_version: str = ""
+    principal: str | None = None
+
+
+class Lifetimes(Value):
+    """How long a question takes answers, and how long its yes is good once it is given."""
+
+    question: timedelta
+    answer: timedelta
 
 
 class Approval(Value):
-    """One question to one person about one run, and what became of it."""
+    """One question to one person about one subject, and what became of it."""
 
     approval_id: str
-    run_id: str
-    template_name: str
+    subject: Subject
+    name: str
+    facts: StartFacts
     digest: str
     question: str
+    question_digest: str
     state: ApprovalState
     asked: Asked
     asked_at: datetime
+    answered_through: Channel | None = None
     answered_at: datetime | None = None
     used_at: datetime | None = None
     note: str = ""
-
-
-class StartFacts(Value):
-    """Everything a person is shown before a run starts, and nothing else."""
-
-    run_id: str
-    template_name: str
-    config: TemplateConfig
-    connection: str | None
-    estimated_cost: Cost
-    warnings: tuple[PreflightWarning, ...]
-    can_proceed: bool
+    result: str | None = None
+    dialog_until: datetime | None = None
+    code_digest: str | None = None
 
     @property
-    def digest(self) -> str:
-        """SHA-256 over the facts in a canonical form, as 64 hexadecimal digits."""
-        # Sorted, because a backend may give the same template's keys in another order next time.
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return hashlib.sha256(canonical.encode()).hexdigest()
+    def is_live(self) -> bool:
+        """Whether it takes an answer, or holds a yes that is not used."""
+        return self.state in LIVE
+
+    @property
+    def has_dialog_left(self) -> bool:
+        """Whether it may still be put by a client, and not by page, terminal or chat alone."""
+        return self.asked.channel in {Channel.ELICITATION, Channel.URL}
+
+    def expires_at(self, lifetimes: Lifetimes) -> datetime:
+        """When it takes no answer any more, or its yes is no longer good."""
+        if self.state is ApprovalState.APPROVED:
+            return (self.answered_at or self.asked_at) + lifetimes.answer
+        return self.asked_at + lifetimes.question
+
+    def is_overdue(self, lifetimes: Lifetimes, *, at: datetime) -> bool:
+        """Whether it is live in the record and ought not to be."""
+        return self.is_live and at > self.expires_at(lifetimes)
 
 
-def start_facts(run: RunDetail, *, preflight: PreflightReport, cost: Cost) -> StartFacts:
-    """The facts of *run* as its backend tells them, with what they cost."""
-    return StartFacts(
-        run_id=run.run_id,
-        template_name=run.template_name,
-        config=run.config,
-        connection=run.connection,
-        estimated_cost=cost,
-        warnings=preflight.warnings,
-        can_proceed=preflight.can_proceed,
-    )
+def subject_of(facts: StartFacts) -> Subject:
+    """What a yes to *facts* would allow: a run, or to start one against the preflight's advice."""
+    kind = SubjectKind.RUN if facts.can_proceed else SubjectKind.OVERRIDE
+    return Subject(kind=kind, subject_id=facts.run_id)
 
 
-class Answer(Value):
-    """What came back: the event it amounts to, and the person's note."""
+class Standing(StrEnum):
+    """What somebody finds who wants to put a question."""
 
-    event: ApprovalEvent
-    note: str = ""
-
-
-DECISION_FIELD = "decision"
-NOTE_FIELD = "note"
-NOTE_CHARACTERS_MAX = MESSAGE_CHARACTERS_MAX
-
-DECISIONS: dict[str, ApprovalEvent] = {
-    "yes": ApprovalEvent.APPROVE,
-    "no": ApprovalEvent.DECLINE,
-    "modify": ApprovalEvent.MODIFY,
-}
+    FRESH = "fresh"  # nobody has been asked this, or nobody answered in time: ask
+    OPEN = "open"  # it is being asked: join it
+    WITHHELD = "withheld"  # dialogs had their chance: it waits on page and terminal
+    CLOSED = "closed"  # a person said no: only that person opens it again
+    GRANTED = "granted"  # there is a yes that nobody has used
+    OUTRUN = "outrun"  # another call has used a yes since these facts were read
 
 
-def read_answer(action: str, content: Mapping[str, object] | None) -> Answer:
-    """What a dialog's outcome means; whatever is not an explicit decision is not a yes.
-
-    Args:
-        action: `accept`, `decline` or `cancel`, as the protocol has it.
-        content: the form's fields, if any came.
-    """
-    if action == "decline":
-        return Answer(event=ApprovalEvent.DECLINE)
-    if action != "accept":
-        return Answer(event=ApprovalEvent.CANCEL)
-    fields = content or {}
-    decision, note = fields.get(DECISION_FIELD), fields.get(NOTE_FIELD, "")
-    allowed = fields.keys() <= {DECISION_FIELD, NOTE_FIELD}
-    if not allowed or not isinstance(decision, str) or not isinstance(note, str | None):
-        return Answer(event=ApprovalEvent.DOUBT)
-    event = DECISIONS.get(decision, ApprovalEvent.DOUBT)
-    return Answer(event=event, note=one_line(note or "", NOTE_CHARACTERS_MAX))
-
-
-class StartOutcome(StrEnum):
-    """What became of a call that wanted to start a run."""
-
-    STARTED = "started"
-    DECLINED = "declined"
-    CANCELLED = "cancelled"
-    MODIFY_REQUESTED = "modify_requested"
-    NOT_CREDIBLE = "not_credible"
-    AWAITING_APPROVAL = "awaiting_approval"
-    REFUSED = "refused"
-
-
-OUTCOMES: dict[ApprovalState, StartOutcome] = {
-    ApprovalState.ASKED: StartOutcome.AWAITING_APPROVAL,
-    ApprovalState.APPROVED: StartOutcome.REFUSED,
-    ApprovalState.DECLINED: StartOutcome.DECLINED,
-    ApprovalState.CANCELLED: StartOutcome.CANCELLED,
-    ApprovalState.MODIFY_REQUESTED: StartOutcome.MODIFY_REQUESTED,
-    ApprovalState.NOT_CREDIBLE: StartOutcome.NOT_CREDIBLE,
-    ApprovalState.EXPIRED: StartOutcome.REFUSED,
-    ApprovalState.SUPERSEDED: StartOutcome.REFUSED,
-    ApprovalState.USED: StartOutcome.REFUSED,
-}
+def standing_of(history: Sequence[Approval]) -> Standing:
+    """How the question stands whose *history* this is: one subject and digest, oldest first."""
+    last = history[-1].state if history else None
+    if last is ApprovalState.APPROVED:
+        return Standing.GRANTED
+    decided = [a.state for a in history if a.state in REFUSED | {ApprovalState.USED}]
+    refused = bool(decided) and decided[-1] in REFUSED
+    unanswered = sum(approval.state in UNANSWERED for approval in history)
+    spent = refused or unanswered >= DIALOGS_WITHOUT_ANSWER_MAX
+    if last is ApprovalState.ASKED:
+        return Standing.WITHHELD if spent or not history[-1].has_dialog_left else Standing.OPEN
+    if refused:
+        return Standing.CLOSED
+    return Standing.WITHHELD if spent else Standing.FRESH

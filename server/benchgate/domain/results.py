@@ -1,5 +1,8 @@
 """The hand-over to the analysis phase, in the specification's keys."""
 
+from collections.abc import Sequence
+
+from benchgate.domain.evidence import Evidence
 from benchgate.domain.runs import RunSnapshot, RunStatus, Summary
 from benchgate.domain.values import Value
 
@@ -26,6 +29,10 @@ class HandOver(Value):
     duration_seconds: float | None = None
     estimated_cost: float | None = None
     results: tuple[RunResult, ...] | None = None
+    # The yes of each run that was started through this record.
+    approvals: tuple[Evidence, ...] | None = None
+    # The end of the ledger by now: a later cut or rewrite of it shows against this.
+    ledger_head: str | None = None
 
 
 def result_of(snapshot: RunSnapshot) -> RunResult:
@@ -44,8 +51,13 @@ def result_of(snapshot: RunSnapshot) -> RunResult:
     )
 
 
-def hand_over(snapshots: list[RunSnapshot]) -> HandOver:
-    """The hand-over of one or several runs, in the order given.
+def hand_over(
+    snapshots: list[RunSnapshot],
+    *,
+    approvals: Sequence[Evidence] = (),
+    ledger_head: str | None = None,
+) -> HandOver:
+    """The hand-over of one or several runs, in the order given, with the evidence of their yeses.
 
     The status of several is COMPLETED only if each of them is; else it is that of the first that
     is not.
@@ -55,11 +67,19 @@ def hand_over(snapshots: list[RunSnapshot]) -> HandOver:
     status = unfinished[0] if unfinished else RunStatus.COMPLETED.value
     run_ids = tuple(result.run_id for result in results)
     if len(results) > 1:
-        return HandOver(run_ids=run_ids, status=status, results=results)
+        return HandOver(
+            run_ids=run_ids,
+            status=status,
+            results=results,
+            approvals=tuple(approvals) or None,
+            ledger_head=ledger_head,
+        )
     only = result_of(snapshots[0])
     return HandOver(
         run_ids=run_ids,
         status=status,
+        approvals=tuple(approvals) or None,
+        ledger_head=ledger_head,
         summary_metrics=only.summary_metrics,
         duration_seconds=only.duration_seconds,
         estimated_cost=only.estimated_cost,

@@ -116,7 +116,7 @@ class LiveMetrics(Value):
     p50_latency_ms: float | None = None
     p95_latency_ms: float | None = None
     p99_latency_ms: float | None = None
-    error_rate: float = Field(default=0, ge=0, le=100, description="Percent of operations, 0-100")
+    error_rate: float = Field(default=0, ge=0, le=100, description="Percent of operations")
     active_connections: int = Field(default=0, ge=0)
     total_queries: int = Field(default=0, ge=0, description="Since the measurement began")
 
@@ -129,7 +129,7 @@ class Summary(Value):
     p50_latency_ms: float | None = None
     p95_latency_ms: float | None = None
     p99_latency_ms: float | None = None
-    error_rate: float = Field(ge=0, le=100, description="Percent of operations, 0-100")
+    error_rate: float = Field(ge=0, le=100, description="Percent of operations")
 
 
 class RunSnapshot(Value):

@@ -84,6 +84,8 @@ class ScalingMode(StrEnum):
 class Scaling(Value):
     """Limits on workers and on the connections of each; None is no limit."""
 
+    model_config = ConfigDict(extra="allow")
+
     mode: Annotated[ScalingMode, AnyCase] = ScalingMode.AUTO
     min_workers: int = Field(default=1, ge=1, le=CONNECTIONS_MAX)
     max_workers: int | None = Field(default=None, ge=1)
@@ -105,6 +107,8 @@ class Operation(StrEnum):
 
 class GenericQuery(Value):
     """A statement of the user's own, with its share of the workload."""
+
+    model_config = ConfigDict(extra="allow")
 
     label: str = Field(default="", max_length=120)
     operation_type: Annotated[Operation, AnyCase]

@@ -6,6 +6,7 @@ the block itself: no heading, list, emphasis, HTML or link of theirs survives, w
 they stand.
 """
 
+import hashlib
 import re
 import unicodedata
 
@@ -75,6 +76,11 @@ def link(address: str) -> str:
     if len(address) <= LINK_CHARACTERS_MAX and SAFE_LINK.fullmatch(address):
         return f"<{address}>"
     return code(address)
+
+
+def digest_of(text: str) -> str:
+    """SHA-256 of *text* in UTF-8, as 64 hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _visible(text: str) -> list[str]:

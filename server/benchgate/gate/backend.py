@@ -6,6 +6,7 @@ happened is found out by reading the state.
 """
 
 import json
+import math
 from collections import OrderedDict
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -24,11 +25,12 @@ from benchgate.domain.contract import (
     RunDetail,
     RunRow,
     Series,
+    StartRun,
     TestStatus,
 )
 from benchgate.domain.preflight import PreflightReport
 from benchgate.domain.runs import RunSnapshot
-from benchgate.domain.templates import Template
+from benchgate.domain.templates import Template, TemplateDraft
 from benchgate.domain.text import one_line
 from benchgate.domain.values import Value
 from benchgate.errors import (
@@ -43,6 +45,8 @@ from benchgate.errors import (
 
 REQUEST_TIMEOUT_SECONDS = 20
 CONNECT_TIMEOUT_SECONDS = 3
+# So lately has a backend answered that it can be taken to be there still.
+ALIVE_SECONDS = 0.5
 LOOK_AFTER_ACT_SECONDS_MAX = 5
 ANSWER_BYTES_MAX = 8_000_000
 REMEMBERED_RUNS_MAX = 1_000
@@ -85,11 +89,21 @@ class Backend:
         self._whereabouts = whereabouts
         self._http = http
         self._address: Address | None = None
+        self._heard_at = -math.inf
         self._test_ids: OrderedDict[str, str] = OrderedDict()
 
     async def templates(self) -> list[Template]:
         """All saved templates, newest first."""
         return await self._get("/api/templates/", TypeAdapter(list[Template]))
+
+    async def template(self, template_id: str) -> Template:
+        """One saved template."""
+        return await self._get(f"/api/templates/{template_id}", TypeAdapter(Template))
+
+    async def save_template(self, draft: TemplateDraft) -> Template:
+        """*draft* as a new template. What it leaves open is left to the backend's defaults."""
+        body = draft.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+        return await self._post("/api/templates/", TypeAdapter(Template), body=body)
 
     async def connections(self) -> ConnectionList:
         """All saved connections."""
@@ -116,9 +130,13 @@ class Backend:
         """The backend's warnings for a run, as of now."""
         return await self._get(f"/api/runs/{run_id}/preflight", TypeAdapter(PreflightReport))
 
-    async def start(self, run_id: str) -> RunChanged:
-        """Start a run. Whoever calls this holds a person's yes."""
-        return await self._post(f"/api/runs/{run_id}/start", TypeAdapter(RunChanged))
+    async def start(self, run_id: str, *, acknowledged: bool = False) -> RunChanged:
+        """Start a run. Whoever calls this holds a person's yes.
+
+        *acknowledged* says that it is a yes against the preflight's advice.
+        """
+        body = StartRun(acknowledged=True).model_dump() if acknowledged else None
+        return await self._post(f"/api/runs/{run_id}/start", TypeAdapter(RunChanged), body=body)
 
     async def stop(self, run_id: str) -> RunChanged:
         """Stop a run."""
@@ -185,8 +203,10 @@ class Backend:
     async def _post(
         self, path: str, shape: TypeAdapter[Shape], *, body: Mapping[str, Any] | None = None
     ) -> Shape:
-        # What changes something is sent only once: so first make sure that it can arrive.
-        self._address = await self._whereabouts.find() or await self._whereabouts.ensure()
+        # What changes something is sent only once: so first make sure that it can arrive, unless
+        # the backend has answered at this moment.
+        if self._address is None or anyio.current_time() - self._heard_at > ALIVE_SECONDS:
+            self._address = await self._whereabouts.find() or await self._whereabouts.ensure()
         return await self._ask("POST", path, shape, body=body)
 
     async def _ask(
@@ -211,6 +231,7 @@ class Backend:
                     content = await _read(response)
                 finally:
                     await response.aclose()
+        self._heard_at = anyio.current_time()
         return _parse(response, content, shape)
 
 

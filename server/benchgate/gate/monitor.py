@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
+from benchgate.domain.approvals import Approval, ApprovalState
 from benchgate.domain.runs import RunSnapshot, is_active
 from benchgate.errors import BackendUnavailable
 
 POLL_INTERVAL_SECONDS = 1
+ANSWER_INTERVAL_SECONDS = 0.5
 WAIT_SECONDS_MAX = 25
 CHECK_SECONDS_MIN = 2
 
@@ -45,8 +47,23 @@ async def watch(read: Read, listen: Listen, *, wait_seconds: float) -> RunSnapsh
                 raise
 
 
-def next_check_seconds(snapshot: RunSnapshot) -> int | None:
+async def until_answered(
+    read: Callable[[], Awaitable[Approval | None]], *, wait_seconds: float
+) -> Approval | None:
+    """The newest question about a run after at most *wait_seconds*, earlier if it is answered."""
+    deadline = anyio.current_time() + min(wait_seconds, WAIT_SECONDS_MAX)
+    while True:
+        approval = await read()
+        left_seconds = deadline - anyio.current_time()
+        if approval is None or approval.state is not ApprovalState.ASKED or left_seconds <= 0:
+            return approval
+        await anyio.sleep(min(ANSWER_INTERVAL_SECONDS, left_seconds))
+
+
+def next_check_seconds(snapshot: RunSnapshot, approval: ApprovalState | None = None) -> int | None:
     """How long the next wait should be; None where waiting brings nothing."""
+    if approval is ApprovalState.ASKED:
+        return WAIT_SECONDS_MAX
     if not is_active(snapshot.status):
         return None
     if snapshot.expected_seconds is None:

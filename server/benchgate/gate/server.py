@@ -9,8 +9,6 @@ import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import timedelta
-from pathlib import Path
 from typing import Any, Literal
 
 import anyio
@@ -19,13 +17,22 @@ from mcp.server import MCPServer
 from mcp.server.request_state import RequestStateSecurity
 
 import benchgate
+from benchgate.domain.approvals import Channel
 from benchgate.errors import BenchgateError, SettingsError
 from benchgate.gate import completions, guides, resources
-from benchgate.gate.approvals import Approvals
+from benchgate.gate.approvals.channels import Channels
+from benchgate.gate.approvals.chat import Chat
+from benchgate.gate.approvals.desk import Desk
+from benchgate.gate.approvals.keys import StateKeys
+from benchgate.gate.approvals.page import ApprovalsPage
+from benchgate.gate.approvals.pin import Pin
 from benchgate.gate.backend import Backend
 from benchgate.gate.blocks import Blocks
 from benchgate.gate.completions import Known
 from benchgate.gate.embedded import EmbeddedBackend
+from benchgate.gate.facts import FactsReader
+from benchgate.gate.home import GateHome
+from benchgate.gate.launch import Launch
 from benchgate.gate.starts import Starts
 from benchgate.gate.tools.catalog import CatalogTools
 from benchgate.gate.tools.results import ResultTools
@@ -35,36 +42,42 @@ from benchgate.gate.tools.toolset import all_tools
 from benchgate.gate.whereabouts import Embedded, configured
 from benchgate.settings import Settings
 
-RECORD_FILE = "gate.sqlite3"
 STATE_GRACE_SECONDS = 60
+PAGE_CHANNELS = frozenset({Channel.PAGE, Channel.URL})
 
 
 @asynccontextmanager
-async def open_gate(settings: Settings) -> AsyncGenerator[MCPServer[Any]]:
-    """The whole gate, wired; what it opened on the way is closed at the end."""
-    question_ttl = timedelta(seconds=settings.question_ttl_seconds)
-    approvals = Approvals(lambda: record_url(settings), question_ttl=question_ttl)
+async def open_gate(
+    settings: Settings, *, address: str | None = None
+) -> AsyncGenerator[MCPServer[Any]]:
+    """The whole gate, wired; what it opened on the way is closed at the end.
+
+    *address* is where the server itself is reached over HTTP, if it is: the approvals page is
+    then a part of it, and else a small server of its own.
+    """
+    home = GateHome(settings)
+    desk, pin = Desk(home), Pin(home)
     # No proxy and no redirect: the backend's token travels to the backend alone.
-    async with httpx.AsyncClient(follow_redirects=False, trust_env=False) as http:
+    async with (
+        httpx.AsyncClient(follow_redirects=False, trust_env=False) as http,
+        ApprovalsPage(desk, pin, address=address) as page,
+    ):
         embedded = EmbeddedBackend(settings.data_dir, http)
         whereabouts = configured(settings) or Embedded(embedded, settings)
         try:
-            yield wire(settings, backend=Backend(whereabouts, http), approvals=approvals)
+            yield wire(home, backend=Backend(whereabouts, http), desk=desk, page=page, pin=pin)
         finally:
             embedded.release()
             with anyio.CancelScope(shield=True):
-                await approvals.close()
+                await desk.close()
 
 
-def wire(settings: Settings, *, backend: Backend, approvals: Approvals) -> MCPServer[Any]:
-    """The server over *backend* and *approvals*; nothing is opened or asked yet."""
-    blocks = Blocks()
-    starts = Starts(
-        backend=backend,
-        approvals=approvals,
-        blocks=blocks,
-        ask_wait_seconds=settings.ask_wait_seconds,
-    )
+def wire(
+    home: GateHome, *, backend: Backend, desk: Desk, page: ApprovalsPage, pin: Pin
+) -> MCPServer[Any]:
+    """The server over its parts; nothing is opened or asked yet."""
+    settings, blocks = home.settings, Blocks()
+    starts = _starts(home, backend=backend, desk=desk, page=page, pin=pin, blocks=blocks)
     server: MCPServer[Any] = MCPServer(
         "benchgate",
         title="benchgate",
@@ -72,24 +85,49 @@ def wire(settings: Settings, *, backend: Backend, approvals: Approvals) -> MCPSe
         instructions=blocks.text("instructions"),
         tools=all_tools(
             catalog=CatalogTools(backend=backend, blocks=blocks),
-            runs=RunTools(backend=backend, starts=starts, blocks=blocks),
-            results=ResultTools(backend=backend, blocks=blocks),
+            runs=RunTools(backend=backend, starts=starts, desk=desk, blocks=blocks),
+            results=ResultTools(backend=backend, desk=desk, blocks=blocks),
             seam=Seam(
                 blocks=blocks,
                 backend_url=str(settings.backend_url) if settings.backend_url else None,
             ),
+            has_chat=Channel.CHAT in settings.approval_channels,
         ),
         # A sealed question lives a little longer than the question, so that an answer that comes
         # too late is told so by us, and not by the SDK as a broken state.
-        request_state_security=RequestStateSecurity.ephemeral(
-            ttl=settings.question_ttl_seconds + STATE_GRACE_SECONDS
+        request_state_security=RequestStateSecurity(
+            codec=StateKeys(home),
+            ttl=settings.question_ttl_seconds + STATE_GRACE_SECONDS,
         ),
         log_level="WARNING",
     )
+    if PAGE_CHANNELS & {*settings.approval_channels}:
+        page.register(server)
     guides.register(server, blocks)
     resources.register(server, read_snapshot=backend.snapshot, read_series=backend.series)
     completions.register(server, lambda: known(backend))
     return server
+
+
+def _starts(
+    home: GateHome, *, backend: Backend, desk: Desk, page: ApprovalsPage, pin: Pin, blocks: Blocks
+) -> Starts:
+    settings, facts = home.settings, FactsReader(backend)
+    return Starts(
+        facts=facts,
+        desk=desk,
+        launch=Launch(backend, desk, facts),
+        channels=Channels(
+            settings.approval_channels,
+            has_pin=pin.is_set,
+            question_ttl_seconds=settings.question_ttl_seconds,
+            ask_wait_seconds=settings.ask_wait_seconds,
+        ),
+        blocks=blocks,
+        chat=Chat(desk),
+        link_to=page.link_to,
+        approval_min_seconds=settings.approval_min_seconds,
+    )
 
 
 async def known(backend: Backend) -> Known:
@@ -104,14 +142,6 @@ async def known(backend: Backend) -> Known:
         templates=tuple((t.template_id, t.template_name) for t in templates),
         run_ids=tuple(run.run_id for run in runs),
     )
-
-
-def record_url(settings: Settings) -> str:
-    """Where the gate's own record lies."""
-    if settings.database_url is not None:
-        return settings.database_url.get_secret_value()
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return f"sqlite:///{Path(settings.data_dir / RECORD_FILE).as_posix()}"
 
 
 def refuse_bad_address(host: str, port: int) -> None:
@@ -135,6 +165,10 @@ def refuse_bad_address(host: str, port: int) -> None:
         ) from exc
 
 
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -155,7 +189,8 @@ def serve(
         refuse_bad_address(host, port)
 
     async def run() -> None:
-        async with open_gate(settings) as server:
+        address = f"http://{_in_url(host)}:{port}" if transport == "http" else None
+        async with open_gate(settings, address=address) as server:
             if transport == "stdio":
                 await server.run_stdio_async()
             else:

@@ -1,322 +1,340 @@
 """The only way by which a run starts: a person's yes to exactly what is true at that moment.
 
-A start goes through one path in both eras of the protocol: gather the facts, ask, read the
-answer, gather the facts again, take the yes, start. Whatever leaves that path is `NotStarted`.
-An answer that is lost on the way to the backend is resolved by reading the run's state; a start
-is never repeated.
+A start goes through one path in both eras of the protocol and on every channel: read the facts,
+ask, read the answer, read the facts again, take the yes, start. Whatever leaves that path is
+`NotStarted`. A yes that was given on a page or at a terminal is found by the next call.
 """
 
 import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from uuid import uuid4
 
 import anyio
 from mcp.server.mcpserver import Context
 from mcp.types import InputRequiredResult
+from pydantic import BaseModel, ConfigDict
 
-from benchgate.domain import cost
+from benchgate.domain.answers import DOUBT, StartOutcome, name_to_type, read_answer
 from benchgate.domain.approvals import (
-    OUTCOMES,
-    Answer,
+    REFUSED,
+    UNANSWERED,
     Approval,
     ApprovalEvent,
     ApprovalState,
-    StartFacts,
-    StartOutcome,
-    read_answer,
-    start_facts,
+    Channel,
+    Standing,
 )
-from benchgate.domain.contract import RunDetail
-from benchgate.domain.preflight import PreflightReport, Severity
-from benchgate.domain.runs import RunSnapshot, RunStatus, is_terminal
-from benchgate.domain.values import Value
-from benchgate.errors import BackendError, BenchgateError, Conflict, NotFound, StoreError
-from benchgate.gate import asking
-from benchgate.gate.approvals import Approvals
-from benchgate.gate.backend import Backend, within
+from benchgate.domain.facts import Difference, StartFacts
+from benchgate.errors import Conflict, NotFound, StoreError
+from benchgate.gate.approvals import asking
+from benchgate.gate.approvals.asking import Prompt, Reply, SealedState, Silence
+from benchgate.gate.approvals.channels import Channels, Ways
+from benchgate.gate.approvals.chat import Chat
+from benchgate.gate.approvals.desk import Desk, is_held, utc_now
 from benchgate.gate.blocks import Blocks
+from benchgate.gate.endings import (
+    Changed,
+    Ending,
+    NotStarted,
+    Offer,
+    not_approved,
+    refused,
+    waiting,
+)
+from benchgate.gate.facts import FactsReader, Obstacle
+from benchgate.gate.launch import Launch
 
 logger = logging.getLogger(__name__)
 
 REASKS_MAX = 3
-FACTS_SECONDS_MAX = 25
-RESOLVE_SECONDS_MAX = 15
-STATE_SEPARATOR = "."
+PAGE_WAIT_SECONDS_MAX = 25
+LOOK_INTERVAL_SECONDS = 0.5
+# A no that is given in the dialog at the same moment counts more than a yes given elsewhere.
+ELSEWHERE_GRACE_SECONDS = 2
+
+BEING_STARTED = "Another call is starting this run, or has just done so: read its status."
+UNANSWERABLE = (
+    "The dialog was shown as often as it may be and brought no answer, and "
+    "BENCHGATE_APPROVAL_CHANNELS allows no other way to a person."
+)
+AWAITING = StartOutcome.AWAITING_APPROVAL
+
+LinkTo = Callable[[str], Awaitable[str | None]]
 
 
-class Started(Value):
-    """The run has been started by this call."""
+class Call(BaseModel):
+    """One call of the tool: whose it is, how it reaches a person, and until when it waits."""
 
-    snapshot: RunSnapshot
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
-
-class NotStarted(Value):
-    """The run has not been started by this call."""
-
-    run_id: str
-    outcome: StartOutcome
-    reason: str
-    template_name: str = ""
-    note: str = ""
-
-
-Ending = Started | NotStarted
+    ctx: Context
+    ways: Ways
+    holder: str
+    deadline: float
+    confirmation: str = ""
+    reasks: int = 0
+    before: StartFacts | None = None
 
 
 class Starts:
     """Starts runs, each on one yes."""
 
     def __init__(
-        self, *, backend: Backend, approvals: Approvals, blocks: Blocks, ask_wait_seconds: float
+        self,
+        *,
+        facts: FactsReader,
+        desk: Desk,
+        launch: Launch,
+        channels: Channels,
+        blocks: Blocks,
+        chat: Chat,
+        link_to: LinkTo,
+        approval_min_seconds: float,
     ) -> None:
-        """Ask with *blocks*' question, for at most *ask_wait_seconds* where the client waits."""
-        self._backend = backend
-        self._approvals = approvals
-        self._blocks = blocks
-        self._ask_wait_seconds = ask_wait_seconds
-        self._open_dialogs: set[str] = set()
+        """Ask about *facts* with *blocks*' question; *link_to* gives an approval's page.
 
-    async def start(self, run_id: str, ctx: Context) -> Ending | InputRequiredResult:
-        """Start *run_id* if the person behind *ctx* says yes.
+        An answer that comes sooner than *approval_min_seconds* after its question is no person's.
+        """
+        self._facts = facts
+        self._desk = desk
+        self._launch = launch
+        self._channels = channels
+        self._blocks = blocks
+        self._chat = chat
+        self._link_to = link_to
+        self._approval_min_seconds = approval_min_seconds
+
+    async def start(
+        self, run_id: str, ctx: Context, *, confirmation: str = ""
+    ) -> Ending | InputRequiredResult:
+        """Start *run_id* if the person behind *ctx* says yes, or has said it elsewhere.
+
+        *confirmation* is a chat's: a code that was given out, and the person's words.
 
         Raises:
             BenchgateError: the run does not exist, or the backend cannot be asked about it.
         """
+        call = Call(
+            ctx=ctx,
+            ways=self._channels.ways_to(ctx.client_capabilities),
+            holder=uuid4().hex,
+            # One wait for all dialogs of a call: its caller's patience does not begin anew.
+            deadline=anyio.current_time() + self._channels.wait_seconds(asking.client_name(ctx)),
+            confirmation=confirmation,
+        )
         if ctx.request_state is not None:
-            return await self._go_on(run_id, ctx, state=ctx.request_state)
-        facts = await self._facts(run_id)
-        if isinstance(facts, NotStarted):
-            return facts
-        if not asking.can_ask(ctx.client_capabilities):
-            return _refused(
-                facts,
-                "This client cannot show a question to a person (it does not declare form "
-                "elicitation), and without a person's answer nothing starts.",
-            )
-        if asking.is_multi_round(ctx):
-            return await self._return_question(facts, ctx, reasks=0)
-        return await self._converse(facts, ctx)
-
-    async def _converse(self, facts: StartFacts, ctx: Context) -> Ending:
-        """Ask a client that waits, again when the facts have changed meanwhile."""
-        run_id = facts.run_id
-        if run_id in self._open_dialogs:
-            return NotStarted(
-                run_id=run_id,
-                outcome=StartOutcome.AWAITING_APPROVAL,
-                reason="A dialog for this run is open already, in another call.",
-                template_name=facts.template_name,
-            )
-        self._open_dialogs.add(run_id)
-        # One wait for all dialogs of a call: its caller's patience does not begin anew with each.
-        began = anyio.current_time()
-        try:
-            for reasks in range(REASKS_MAX + 1):
-                approval = await self._ask(facts, ctx, changed=reasks > 0)
-                reply = await asking.reply_of(
-                    ctx, approval.question, began=began, wait_seconds=self._ask_wait_seconds
-                )
-                ending = await self._conclude(approval, reply)
-                if not isinstance(ending, StartFacts):
-                    return ending
-                facts = ending
-        finally:
-            self._open_dialogs.discard(run_id)
-        return _kept_changing(facts)
-
-    async def _go_on(
-        self, run_id: str, ctx: Context, *, state: str
-    ) -> Ending | InputRequiredResult:
-        """Take up the answer that a multi-round client has come back with."""
-        approval_id, _, reasks = state.partition(STATE_SEPARATOR)
-        approval = await self._approvals.get(approval_id)
-        if approval.run_id != run_id:
-            raise NotFound("That question was about another run.")
-        ending = await self._conclude(approval, asking.returned_reply(ctx))
-        if not isinstance(ending, StartFacts):
-            return ending
-        if int(reasks) >= REASKS_MAX:
-            return _kept_changing(ending)
-        return await self._return_question(ending, ctx, reasks=int(reasks) + 1)
-
-    async def _return_question(
-        self, facts: StartFacts, ctx: Context, *, reasks: int
-    ) -> InputRequiredResult:
-        approval = await self._ask(facts, ctx, changed=reasks > 0)
-        state = f"{approval.approval_id}{STATE_SEPARATOR}{reasks}"
-        return asking.question_to_return(approval.question, state=state)
-
-    async def _ask(self, facts: StartFacts, ctx: Context, *, changed: bool) -> Approval:
-        """Record the question before it goes out."""
-        return await self._approvals.ask(
-            facts,
-            question=self._blocks.render("question", facts=facts, changed=changed),
-            asked=asking.asked_through(ctx),
-        )
-
-    async def _conclude(
-        self, approval: Approval, reply: asking.Reply | asking.Silence
-    ) -> Ending | StartFacts:
-        """What *reply* leads to; new facts mean that the question has to be asked again."""
-        if reply is asking.Silence.TIME:
-            return NotStarted(
-                run_id=approval.run_id,
-                outcome=StartOutcome.AWAITING_APPROVAL,
-                reason="The person has not answered yet.",
-                template_name=approval.template_name,
-            )
-        answer = _answer(reply)
-        try:
-            answered = await self._approvals.answer(approval.approval_id, answer)
-        except Conflict:
-            return await self._closed_already(approval)
-        if answered.state is not ApprovalState.APPROVED:
-            return _not_approved(answered, failed=reply is asking.Silence.CLIENT)
-        now = await self._facts(approval.run_id)
-        if isinstance(now, StartFacts) and now.digest == approval.digest:
-            return await self._launch(answered, now)
-        try:
-            await self._approvals.supersede(approval.approval_id)
-        except Conflict:
-            return await self._closed_already(approval)
-        return now
-
-    async def _closed_already(self, approval: Approval) -> NotStarted:
-        present = await self._approvals.get(approval.approval_id)
-        taken = present.state in {ApprovalState.APPROVED, ApprovalState.USED}
-        return NotStarted(
-            run_id=present.run_id,
-            outcome=OUTCOMES[present.state],
-            reason="The yes to this question belongs to another call, and starts one run once."
-            if taken
-            else f"This question was closed before: {present.state.value.replace('_', ' ')}.",
-            template_name=present.template_name,
-            note=present.note,
-        )
-
-    async def _launch(self, approval: Approval, facts: StartFacts) -> Ending:
-        """Take the yes and start. A caller who goes away now can no longer interrupt it."""
-        ending: Ending = _refused(facts, "The start was interrupted.")
-        with anyio.CancelScope(shield=True):
-            try:
-                await self._approvals.use(approval.approval_id)
-            except Conflict:
-                ending = await self._closed_already(approval)
-            else:
-                ending = await self._start(facts)
-                await self._settle(approval, ending)
+            state = asking.sealed_state(ctx.request_state)
+            call = call.model_copy(update={"reasks": state.reasks})
+            ending = await self._go_on(run_id, call, state)
+        else:
+            ending = await self._begin(run_id, call)
+        while isinstance(ending, Changed):
+            if call.reasks >= REASKS_MAX:
+                reason = f"What was asked about changed {REASKS_MAX + 1} times in a row."
+                return refused(ending.facts, reason)
+            call = call.model_copy(update={"reasks": call.reasks + 1, "before": ending.before})
+            ending = await self._pursue(ending.facts, call, read_at=ending.read_at)
         return ending
 
-    async def _settle(self, approval: Approval, ending: Ending) -> None:
-        result = ending.snapshot.status if isinstance(ending, Started) else ending.reason
-        try:
-            await self._approvals.settle(approval.approval_id, result)
-        except StoreError:
-            # What happened must still be told; the record only lacks the note of it.
-            logger.exception("What became of the start of %s could not be noted", approval.run_id)
+    async def _begin(self, run_id: str, call: Call) -> Ending | Changed | InputRequiredResult:
+        is_starting, read_at = self._launch.is_starting(run_id), utc_now()
+        facts = await self._facts.read(run_id)
+        if isinstance(facts, Obstacle):
+            return refused(facts, facts.reason)
+        if is_starting:
+            return refused(facts, BEING_STARTED)
+        return await self._pursue(facts, call, read_at=read_at)
 
-    async def _start(self, facts: StartFacts) -> Ending:
-        """Send the start once; where its answer is lost, read what became of it."""
-        try:
-            changed = await self._backend.start(facts.run_id)
-        except BackendError as lost:
-            return await self._resolve(facts, lost)
-        except BenchgateError as refusal:
-            return _refused(facts, str(refusal))
-        told = RunSnapshot(
-            run_id=facts.run_id, status=changed.status, template_name=facts.template_name
+    async def _pursue(
+        self, facts: StartFacts, call: Call, *, read_at: datetime
+    ) -> Ending | Changed | InputRequiredResult:
+        """Find the yes to *facts*, read at *read_at*, or put the question."""
+        if call.ways.first is None:
+            return await self._nobody(facts, call)
+        found = await self._desk.ask(
+            facts,
+            wording=lambda changed: self._wording(facts, changed),
+            asked=asking.asked_through(call.ctx, call.ways.first),
+            fallback=call.ways.fallback,
+            before=call.before,
+            facts_at=read_at,
         )
-        return Started(snapshot=await self._backend.snapshot_or(told))
+        if found.standing is Standing.OUTRUN:
+            return refused(facts, BEING_STARTED)
+        if found.standing is Standing.GRANTED:
+            return await self._launch.start(found.approval, facts)
+        if found.standing is Standing.CLOSED and found.approval.state in UNANSWERED:
+            return refused(facts, UNANSWERABLE, outcome=StartOutcome.NO_CAPABILITY)
+        if found.standing is Standing.CLOSED:
+            return await self._told(found.approval, call)
+        return await self._put(found.standing, found.approval, call)
 
-    async def _resolve(self, facts: StartFacts, lost: BackendError) -> Ending:
-        try:
-            with within(RESOLVE_SECONDS_MAX):
-                snapshot = await self._backend.snapshot(facts.run_id)
-        except BenchgateError:
-            return _refused(
-                facts,
-                f"{lost} Whether the run started is not known: read its status before "
-                "anything else. The yes is spent and starts nothing later.",
+    async def _put(
+        self, standing: Standing, approval: Approval, call: Call
+    ) -> Ending | Changed | InputRequiredResult:
+        """Put an open question on the best channel that it may still take."""
+        # A code that was given out for other facts says nothing about these.
+        if call.confirmation and call.ways.chat and approval.code_digest:
+            return await self._launch.decided(await self._chat.answer(approval, call.confirmation))
+        if call.ways.dialog is None or standing is Standing.WITHHELD:
+            return await self._told(approval, call)
+        if is_held(approval):
+            return _already_asked(approval)
+        return await self._dialog(approval, call.ways.dialog, call)
+
+    async def _dialog(
+        self, approval: Approval, channel: Channel, call: Call
+    ) -> Ending | Changed | InputRequiredResult:
+        prompt = await self._prompt(approval, channel)
+        if prompt is None:
+            return await self._told(approval, call)
+        if asking.is_multi_round(call.ctx):
+            state = SealedState(
+                approval_id=approval.approval_id,
+                digest=approval.digest,
+                channel=channel,
+                reasks=call.reasks,
+                asked_at_epoch=utc_now().timestamp(),
             )
-        if snapshot.status == RunStatus.PREPARED:
-            return _refused(facts, f"{lost} The run was not started. The yes is spent.")
-        return Started(snapshot=snapshot)
+            return asking.question_to_return(prompt, state)
+        if not await self._desk.hold(approval.approval_id, holder=call.holder):
+            return _already_asked(approval)
+        try:
+            reply = await asking.reply_of(
+                call.ctx,
+                prompt,
+                deadline=call.deadline,
+                goes_on=lambda: self._stays_open(approval, call),
+            )
+            ending = await self._concluded(approval, reply, channel, call)
+        finally:
+            await self._release(approval, call)
+        if not isinstance(ending, NotStarted) or ending.outcome is not AWAITING:
+            await asking.complete(call.ctx, prompt)
+        return ending
 
-    async def _facts(self, run_id: str) -> StartFacts | NotStarted:
-        """What is true of *run_id* now, or why it cannot start."""
-        with within(FACTS_SECONDS_MAX):
-            detail = await self._backend.run(run_id)
-            if reason := _not_startable(detail) or await self._busy():
-                return NotStarted(
-                    run_id=run_id,
-                    outcome=StartOutcome.REFUSED,
-                    reason=reason,
-                    template_name=detail.template_name,
-                )
-            # Last, because it looks into the database, which another test may be loading.
-            report = await self._backend.preflight(run_id)
-        facts = start_facts(detail, preflight=report, cost=cost.estimate(detail.config))
-        return facts if report.can_proceed else _refused(facts, _blocked(report))
+    async def _release(self, approval: Approval, call: Call) -> None:
+        """Let others show the question; without it they wait until the lease is over."""
+        with anyio.CancelScope(shield=True):
+            try:
+                await self._desk.release(approval.approval_id, holder=call.holder)
+            except StoreError:
+                logger.exception("The dialog of %s could not be released", approval.subject)
 
-    async def _busy(self) -> str | None:
-        """Why no test can start now, if that is so."""
-        active_run_id = await self._backend.active_run_id()
-        if active_run_id is None:
+    async def _go_on(self, run_id: str, call: Call, state: SealedState) -> Ending | Changed:
+        """Take up the answer that a multi-round client has come back with."""
+        approval = await self._desk.get(state.approval_id)
+        if approval.subject.subject_id != run_id or approval.digest != state.digest:
+            raise NotFound("That question was about something else.")
+        reply = asking.returned_reply(call.ctx, state)
+        return await self._concluded(approval, reply, state.channel, call)
+
+    async def _concluded(
+        self, approval: Approval, reply: Reply | Silence, channel: Channel, call: Call
+    ) -> Ending | Changed:
+        """What *reply* leads to."""
+        if reply is Silence.TIME or reply is Silence.ELSEWHERE:
+            return await self._as_it_stands(approval, call)
+        if isinstance(reply, Silence):
+            return await self._client_failed(approval, call)
+        if channel is Channel.URL and reply.action == "accept":
+            await self._wait_for_page(approval, call)
+            return await self._as_it_stands(approval, call)
+        answer = read_answer(reply.action, reply.content, typed=name_to_type(approval))
+        if reply.action == "accept" and reply.seconds < self._approval_min_seconds:
+            answer = DOUBT
+        if answer.event is ApprovalEvent.APPROVE and not self._still_counts(channel, call):
+            return await self._client_failed(approval, call)
+        try:
+            answered = await self._desk.answer(approval.approval_id, answer, through=channel)
+        except Conflict:
+            return await self._as_it_stands(approval, call)
+        return await self._launch.decided(answered)
+
+    def _still_counts(self, channel: Channel, call: Call) -> bool:
+        """Whether a yes of *channel* counts now: a PIN may have been set since the question."""
+        return self._channels.ways_to(call.ctx.client_capabilities).dialog is channel
+
+    async def _as_it_stands(self, approval: Approval, call: Call) -> Ending | Changed:
+        """What the record says by now; a yes from another channel is as good as one from here."""
+        present = await self._desk.get(approval.approval_id)
+        if present.state is ApprovalState.APPROVED:
+            return await self._launch.decided(present)
+        return await self._told(present, call)
+
+    async def _client_failed(self, approval: Approval, call: Call) -> Ending | Changed:
+        try:
+            failed = await self._desk.fail(approval.approval_id, fallback=call.ways.fallback)
+        except Conflict:
+            return await self._as_it_stands(approval, call)
+        reason = "The client brought no answer back that counts."
+        offer = await self._offer(failed, call)
+        return waiting(failed, StartOutcome.CLIENT_ERROR, reason, offer=offer)
+
+    async def _nobody(self, facts: StartFacts, call: Call) -> NotStarted:
+        """Nobody can be asked, and without a person's answer nothing starts."""
+        await self._desk.note_nobody(facts, asking.asked_through(call.ctx, Channel.ELICITATION))
+        return refused(
+            facts,
+            "There is no channel to a person: this client declares no elicitation that can be "
+            "used, and BENCHGATE_APPROVAL_CHANNELS allows no page and no terminal.",
+            outcome=StartOutcome.NO_CAPABILITY,
+        )
+
+    async def _stays_open(self, approval: Approval, call: Call) -> bool:
+        """Whether a dialog is to stay: nobody has answered elsewhere. Keeps its lease."""
+        present = await self._desk.get(approval.approval_id)
+        if present.state is ApprovalState.ASKED:
+            return await self._desk.keep_holding(present, holder=call.holder)
+        answered_at = present.answered_at or present.asked_at
+        return (utc_now() - answered_at).total_seconds() < ELSEWHERE_GRACE_SECONDS
+
+    async def _wait_for_page(self, approval: Approval, call: Call) -> None:
+        """Opened is not approved: give the page a moment for its answer."""
+        longest = anyio.current_time() + PAGE_WAIT_SECONDS_MAX
+        with anyio.CancelScope(deadline=min(longest, call.deadline)):
+            is_open = True
+            while is_open:
+                await anyio.sleep(LOOK_INTERVAL_SECONDS)
+                present = await self._desk.get(approval.approval_id)
+                is_open = present.state is ApprovalState.ASKED
+
+    async def _told(self, approval: Approval, call: Call) -> NotStarted:
+        """How *approval* stands, with what the person can do about it."""
+        return not_approved(approval, offer=await self._offer(approval, call))
+
+    async def _offer(self, approval: Approval, call: Call) -> Offer:
+        """What the person can do about *approval* without a dialog."""
+        if approval.state is not ApprovalState.ASKED and approval.state not in REFUSED:
+            return Offer()
+        by_words = approval.state is ApprovalState.ASKED and name_to_type(approval) is None
+        offers_chat = call.ways.chat and by_words
+        return Offer(
+            page_url=await self._link_to(approval.approval_id) if call.ways.page else None,
+            terminal=call.ways.terminal,
+            code=await self._desk.give_code(approval.approval_id) if offers_chat else None,
+            question=approval.question if offers_chat else None,
+        )
+
+    async def _prompt(self, approval: Approval, channel: Channel) -> Prompt | None:
+        """The question as a client shows it; None where its page cannot be served."""
+        typed = name_to_type(approval)
+        if channel is Channel.ELICITATION:
+            return Prompt(question=approval.question, typed=typed)
+        url = await self._link_to(approval.approval_id)
+        if url is None:
             return None
-        return (
-            f"Run {active_run_id} is active on this backend, and tests run one at a time: "
-            "wait for it with get_status, or stop it with stop_run."
-        )
+        return Prompt(question=approval.question, url=url, elicitation_id=uuid4().hex)
+
+    def _wording(self, facts: StartFacts, changed: tuple[Difference, ...]) -> str:
+        return self._blocks.render("question", facts=facts, changed=changed)
 
 
-def _not_startable(run: RunDetail) -> str | None:
-    """Why *run* cannot start whatever anyone says, if that is so."""
-    if run.status == RunStatus.PREPARED:
-        return None
-    if is_terminal(run.status):
-        return (
-            f"The run has ended as {run.status}, and a run starts once: create_run makes a new one."
-        )
-    return f"The run is {run.status} already; only a PREPARED run can start."
-
-
-def _answer(reply: asking.Reply | asking.Silence) -> Answer:
-    if isinstance(reply, asking.Silence):
-        return Answer(event=ApprovalEvent.CANCEL)
-    return read_answer(reply.action, reply.content)
-
-
-REASONS: dict[ApprovalState, str] = {
-    ApprovalState.DECLINED: "The person said no.",
-    ApprovalState.CANCELLED: "The dialog was closed without an answer.",
-    ApprovalState.MODIFY_REQUESTED: "The person wants something changed first.",
-    ApprovalState.NOT_CREDIBLE: "What came back was not one of the answers that were offered.",
-    ApprovalState.EXPIRED: "The answer came after the question had expired.",
-}
-
-
-def _not_approved(approval: Approval, *, failed: bool) -> NotStarted:
-    reason = "The client did not bring an answer back." if failed else REASONS[approval.state]
-    return NotStarted(
-        run_id=approval.run_id,
-        outcome=OUTCOMES[approval.state],
-        reason=reason,
-        template_name=approval.template_name,
-        note=approval.note,
+def _already_asked(approval: Approval) -> NotStarted:
+    return waiting(
+        approval,
+        StartOutcome.ALREADY_ASKED,
+        "A dialog for this run is open already, in another call.",
+        offer=Offer(),
     )
-
-
-def _refused(facts: StartFacts, reason: str) -> NotStarted:
-    return NotStarted(
-        run_id=facts.run_id,
-        outcome=StartOutcome.REFUSED,
-        reason=reason,
-        template_name=facts.template_name,
-    )
-
-
-def _kept_changing(facts: StartFacts) -> NotStarted:
-    return _refused(facts, f"What was asked about changed {REASKS_MAX + 1} times in a row.")
-
-
-def _blocked(report: PreflightReport) -> str:
-    high = [f"{w.title}: {w.message}" for w in report.warnings if w.severity is Severity.HIGH]
-    return "The preflight does not allow it. " + " ".join(high)

@@ -1,152 +1,106 @@
-"""The gate's durable record of questions and answers; knows nothing of how they are asked.
+"""The tables of the gate's own record, and the numbered changes that make them.
 
-Every change of state is read and written in one transaction that holds the write lock, so that
-however many processes share the record, a question has one outcome and a yes is used once.
-Importing this module costs SQLAlchemy: it is imported at the first question, not at start-up.
+Knows columns, and not what they mean. Importing this module costs SQLAlchemy: it is imported at
+the first question, not at start-up.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
 
-from benchgate.database import Change, UtcDateTime, open_database, store_errors
-from benchgate.domain.approvals import (
-    Answer,
-    Approval,
-    ApprovalEvent,
-    ApprovalState,
-    Asked,
-    next_state,
-)
-from benchgate.errors import NotFound
+from benchgate.database import Change, UtcDateTime, open_database
 
 METADATA = sa.MetaData()
 APPROVALS = sa.Table(
     "approvals",
     METADATA,
     sa.Column("approval_id", sa.String(64), primary_key=True),
-    sa.Column("run_id", sa.String(64), nullable=False),
-    sa.Column("template_name", sa.String(255), nullable=False),
+    # The ledger's entry that introduced it: the order of insertion, which no clock can turn round.
+    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("subject_kind", sa.String(20), nullable=False),
+    sa.Column("subject_id", sa.String(64), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("facts", sa.Text, nullable=False),
     sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("question", sa.Text, nullable=False),
+    sa.Column("question_digest", sa.String(64), nullable=False),
     sa.Column("state", sa.String(20), nullable=False),
-    sa.Column("asked", sa.JSON, nullable=False),
+    sa.Column("asked", sa.Text, nullable=False),
     sa.Column("asked_at", UtcDateTime, nullable=False),
+    sa.Column("answered_through", sa.String(20)),
     sa.Column("answered_at", UtcDateTime),
     sa.Column("used_at", UtcDateTime),
     sa.Column("note", sa.Text, nullable=False),
-    sa.Column("start_result", sa.Text),
+    sa.Column("result", sa.Text),
+    sa.Column("dialog_by", sa.String(64)),
+    sa.Column("dialog_until", UtcDateTime),
+    sa.Column("code_digest", sa.String(64)),
 )
-# The database itself keeps a run from having two open questions.
-sa.Index(
-    "one_open_question_per_run",
-    APPROVALS.c.run_id,
-    unique=True,
-    sqlite_where=APPROVALS.c.state == ApprovalState.ASKED.value,
-    postgresql_where=APPROVALS.c.state == ApprovalState.ASKED.value,
+LEDGER = sa.Table(
+    "ledger",
+    METADATA,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
 )
-CHANGES: Sequence[Change] = (METADATA.create_all,)
+
+# A change is never edited once it is released, so it says in SQL what it does, and does not take
+# the tables above, which are those of the newest change. Both databases read this SQL.
+FIRST_TABLES = (
+    """
+    CREATE TABLE approvals (
+        approval_id VARCHAR(64) NOT NULL PRIMARY KEY,
+        seq INTEGER NOT NULL,
+        subject_kind VARCHAR(20) NOT NULL,
+        subject_id VARCHAR(64) NOT NULL,
+        name TEXT NOT NULL,
+        facts TEXT NOT NULL,
+        digest VARCHAR(64) NOT NULL,
+        question TEXT NOT NULL,
+        question_digest VARCHAR(64) NOT NULL,
+        state VARCHAR(20) NOT NULL,
+        asked TEXT NOT NULL,
+        asked_at {moment} NOT NULL,
+        answered_through VARCHAR(20),
+        answered_at {moment},
+        used_at {moment},
+        note TEXT NOT NULL,
+        result TEXT,
+        dialog_by VARCHAR(64),
+        dialog_until {moment},
+        code_digest VARCHAR(64)
+    )
+    """,
+    # The database itself keeps a subject from having two questions or two yeses.
+    """
+    CREATE UNIQUE INDEX one_live_approval_per_subject ON approvals (subject_id)
+    WHERE state IN ('asked', 'approved')
+    """,
+    "CREATE INDEX approvals_by_subject ON approvals (subject_id, seq)",
+    """
+    CREATE TABLE ledger (
+        seq INTEGER NOT NULL PRIMARY KEY,
+        body TEXT NOT NULL,
+        hash VARCHAR(64) NOT NULL
+    )
+    """,
+)
+MOMENTS = {"sqlite": "DATETIME", "postgresql": "TIMESTAMP WITH TIME ZONE"}
 
 
-class Record:
-    """Questions by id and by run. Every method blocks: call it from a worker thread."""
-
-    def __init__(self, url: str, *, question_ttl: timedelta) -> None:
-        """Open the record at *url*; a question older than *question_ttl* takes no answer."""
-        self._engine = open_database(url, CHANGES)
-        self._question_ttl = question_ttl
-
-    def ask(self, question: Approval) -> Approval:
-        """The open question to put: the run's present one if it shows the same facts, or this one.
-
-        An open question that shows other facts, or is too old, is closed first.
-        """
-        with store_errors(), self._engine.begin() as connection:
-            present = self._open_question(connection, question.run_id)
-            if present is not None:
-                expired = question.asked_at - present.asked_at > self._question_ttl
-                if present.digest == question.digest and not expired:
-                    return present
-                event = ApprovalEvent.EXPIRE if expired else ApprovalEvent.SUPERSEDE
-                self._apply(connection, present, event)
-            row = question.model_dump(mode="json") | {"asked_at": question.asked_at}
-            connection.execute(APPROVALS.insert().values(row))
-        return question
-
-    def answer(self, approval_id: str, answer: Answer, *, at: datetime) -> Approval:
-        """Record *answer*; one that comes too late expires the question instead.
-
-        Raises:
-            NotFound: there is no such question.
-            Conflict: the question is closed already.
-        """
-        with store_errors(), self._engine.begin() as connection:
-            present = self._get(connection, approval_id)
-            expired = at - present.asked_at > self._question_ttl
-            event = ApprovalEvent.EXPIRE if expired else answer.event
-            return self._apply(connection, present, event, answered_at=at, note=answer.note)
-
-    def supersede(self, approval_id: str) -> Approval:
-        """Close a question, or a yes that is not used yet, because the facts have changed."""
-        with store_errors(), self._engine.begin() as connection:
-            present = self._get(connection, approval_id)
-            return self._apply(connection, present, ApprovalEvent.SUPERSEDE)
-
-    def use(self, approval_id: str, *, at: datetime) -> Approval:
-        """Take a yes, once and for all; this is the intent to start, recorded before the act.
-
-        Raises:
-            Conflict: it is not a yes, or it has been taken.
-        """
-        with store_errors(), self._engine.begin() as connection:
-            present = self._get(connection, approval_id)
-            return self._apply(connection, present, ApprovalEvent.USE, used_at=at)
-
-    def settle(self, approval_id: str, result: str) -> None:
-        """Note what became of the start for which the yes was used."""
-        statement = APPROVALS.update().where(APPROVALS.c.approval_id == approval_id)
-        with store_errors(), self._engine.begin() as connection:
-            connection.execute(statement.values(start_result=result))
-
-    def get(self, approval_id: str) -> Approval:
-        """One question.
-
-        Raises:
-            NotFound: there is no such question.
-        """
-        with store_errors(), self._engine.begin() as connection:
-            return self._get(connection, approval_id)
-
-    def close(self) -> None:
-        """Let go of the database."""
-        self._engine.dispose()
-
-    def _open_question(self, connection: sa.Connection, run_id: str) -> Approval | None:
-        statement = sa.select(APPROVALS).where(
-            APPROVALS.c.run_id == run_id, APPROVALS.c.state == ApprovalState.ASKED.value
-        )
-        row = connection.execute(statement).mappings().first()
-        return _approval(row) if row else None
-
-    def _get(self, connection: sa.Connection, approval_id: str) -> Approval:
-        statement = sa.select(APPROVALS).where(APPROVALS.c.approval_id == approval_id)
-        # PostgreSQL has no single writer: the row itself is locked until the transaction ends.
-        row = connection.execute(statement.with_for_update()).mappings().first()
-        if row is None:
-            raise NotFound("That question is not in the record.")
-        return _approval(row)
-
-    def _apply(
-        self, connection: sa.Connection, present: Approval, event: ApprovalEvent, **changes: object
-    ) -> Approval:
-        state = next_state(present.state, event)
-        values = changes | {"state": state.value}
-        statement = APPROVALS.update().where(APPROVALS.c.approval_id == present.approval_id)
-        connection.execute(statement.values(**values))
-        return present.model_copy(update=changes | {"state": state})
+def _first_tables(connection: sa.Connection) -> None:
+    moment = MOMENTS[connection.dialect.name]
+    for statement in FIRST_TABLES:
+        connection.execute(sa.text(statement.format(moment=moment)))
 
 
-def _approval(row: Any) -> Approval:
-    return Approval.model_validate(dict(row) | {"asked": Asked.model_validate(row["asked"])})
+CHANGES: Sequence[Change] = (_first_tables,)
+
+
+def open_store(url: str) -> sa.Engine:
+    """The record at *url*, its schema up to date.
+
+    Raises:
+        StoreError: it cannot be opened, or a newer version has written it.
+    """
+    return open_database(url, CHANGES)

@@ -107,6 +107,13 @@ def test_a_setting_that_cannot_be_used_is_named(
         ("backend", "--stop", "--restart"),
         ("serve", "--transport", "pigeon"),
         ("dance",),
+        ("approvals", "--set-pin", "--remove-pin"),
+        ("audit", "--json", "--verify"),
+        ("audit", "--head", f"7:{'0' * 64}"),
+        ("audit", "--verify", "--head", "7"),
+        ("audit", "--verify", "--head", f"0:{'0' * 64}"),
+        ("audit", "--verify", "--head", f"7:{'0' * 63}"),
+        ("audit", "--verify", "--head", f"7:{'A' * 64}"),
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(arguments: tuple[str, ...]) -> None:

@@ -2,9 +2,11 @@
 
 import pytest
 
+from benchgate.domain.approvals import Channel
+from benchgate.domain.evidence import Evidence
 from benchgate.domain.results import HandOver, hand_over, result_of
 from benchgate.domain.runs import RunStatus
-from tests.unit.examples import SUMMARY, snapshot_of
+from tests.unit.examples import NOON, SUMMARY, snapshot_of
 
 
 def test_a_completed_run_is_handed_over_in_the_specifications_keys() -> None:
@@ -26,6 +28,19 @@ def test_a_completed_run_is_handed_over_in_the_specifications_keys() -> None:
         "duration_seconds": 310.0,
         "estimated_cost": 0.34,
     }
+
+
+def test_the_evidence_of_the_yeses_is_handed_over_as_it_was_given() -> None:
+    yes = Evidence(run_id="b", channel=Channel.PAGE, answered_at=NOON, digest="d" * 64)
+    runs = [snapshot_of("COMPLETED", run_id=name, summary=SUMMARY) for name in ("a", "b")]
+    for ended in (runs[:1], runs):
+        handed = hand_over(ended, approvals=[yes], ledger_head="7:abc")
+        assert (handed.approvals, handed.ledger_head) == ((yes,), "7:abc")
+
+
+def test_runs_of_which_no_record_is_kept_are_handed_over_without_evidence() -> None:
+    handed = hand_over([snapshot_of("COMPLETED", summary=SUMMARY)])
+    assert (handed.approvals, handed.ledger_head) == (None, None)
 
 
 @pytest.mark.parametrize("status", [*sorted({*RunStatus} - {RunStatus.COMPLETED}), "PROCESSING"])

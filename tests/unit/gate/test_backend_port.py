@@ -1,5 +1,6 @@
 """The backend port against every way in which a server can fail to keep the contract."""
 
+import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import respx
 from pydantic import SecretStr
 
+from benchgate.domain.templates import TemplateConfig, TemplateDraft
 from benchgate.errors import (
     BackendError,
     BackendUnavailable,
@@ -115,6 +117,76 @@ async def test_a_redirect_does_not_take_the_token_elsewhere(backend: Backend) ->
     assert not elsewhere.called
 
 
+TEMPLATE: dict[str, Any] = {
+    "template_id": "a",
+    "template_name": "orders",
+    "config": {
+        "database": "d",
+        "schema": "s",
+        "table_name": "t",
+        "custom_point_lookup_pct": 100,
+        "scaling": {"mode": "AUTO", "patience": 3},
+        "guardrails": {"enabled": True, "limit": None},
+    },
+    "created_at": "2026-01-01T00:00:00Z",
+    "updated_at": "2026-01-01T00:00:00Z",
+}
+
+
+@respx.mock
+async def test_a_template_is_saved_as_it_was_read_and_with_no_defaults_of_ours(
+    backend: Backend,
+) -> None:
+    respx.get(f"{URL}/api/templates/a").respond(json=TEMPLATE)
+    saved = respx.post(f"{URL}/api/templates/").respond(201, json=TEMPLATE)
+    read = await backend.template("a")
+    draft = TemplateDraft(template_name="orders (2)", config=read.config, tags=read.tags)
+    assert await backend.save_template(draft) == read
+    assert json.loads(saved.calls.last.request.content) == {
+        "template_name": "orders (2)",
+        "config": TEMPLATE["config"],
+    }
+
+
+@respx.mock
+async def test_a_template_that_holds_no_number_is_saved_without_it(backend: Backend) -> None:
+    """Not every backend writes JSON; what it means by this nobody knows."""
+    text = json.dumps(TEMPLATE | {"config": TEMPLATE["config"] | {"guardrails": float("nan")}})
+    respx.get(f"{URL}/api/templates/a").respond(text=text)
+    saved = respx.post(f"{URL}/api/templates/").respond(201, json=TEMPLATE)
+    read = await backend.template("a")
+    await backend.save_template(TemplateDraft(template_name="o", config=read.config))
+    assert json.loads(saved.calls.last.request.content)["config"]["guardrails"] is None
+
+
+@respx.mock
+async def test_a_template_that_the_backend_refuses_is_told_in_its_words(backend: Backend) -> None:
+    told = {"code": "INTERNAL_ERROR", "debug": "weights must sum to 100.00"}
+    respx.post(f"{URL}/api/templates/").respond(500, json={"detail": told})
+    draft = TemplateDraft(
+        template_name="o", config=TemplateConfig.model_validate(TEMPLATE["config"])
+    )
+    with pytest.raises(BackendError, match=r"weights must sum to 100\.00"):
+        await backend.save_template(draft)
+
+
+@pytest.mark.parametrize(("acknowledged", "body"), [(False, b""), (True, b'{"acknowledged":true}')])
+@respx.mock
+async def test_a_start_says_so_only_where_a_person_overrode_the_advice(
+    backend: Backend, acknowledged: bool, body: bytes
+) -> None:
+    started = respx.post(f"{URL}/api/runs/r1/start").respond(
+        202, json={"run_id": "r1", "status": "STARTING"}
+    )
+    await backend.start("r1", acknowledged=acknowledged)
+    assert started.calls.last.request.content == body
+
+
+async def save(backend: Backend, name: str) -> object:
+    config = TemplateConfig.model_validate(TEMPLATE["config"])
+    return await backend.save_template(TemplateDraft(template_name=name, config=config))
+
+
 UNREACHABLE = [
     httpx.ConnectError("refused"),
     httpx.ReadError("reset"),
@@ -134,7 +206,7 @@ async def test_a_read_that_got_no_answer_is_tried_once_more(
 
 
 @pytest.mark.parametrize("failure", UNREACHABLE, ids=lambda f: type(f).__name__)
-@pytest.mark.parametrize("act", [Backend.start, Backend.stop, Backend.create_run])
+@pytest.mark.parametrize("act", [Backend.start, Backend.stop, Backend.create_run, save])
 @respx.mock
 async def test_what_changes_something_is_sent_only_once(
     backend: Backend,

@@ -2,6 +2,7 @@
 
 from benchgate.domain.results import hand_over
 from benchgate.gate.blocks import Blocks
+from benchgate.gate.endings import Offer
 from tests.unit.examples import METRICS, SUMMARY, report_of, snapshot_of
 
 BLOCKS = Blocks()
@@ -19,7 +20,7 @@ def test_every_block_about_one_run_links_to_its_page() -> None:
     live = snapshot_of("RUNNING", metrics=METRICS, dashboard_url=DASHBOARD)
     ended = snapshot_of("CANCELLED", dashboard_url=DASHBOARD)
     texts = {
-        "created": BLOCKS.render("created", run=prepared),
+        "created": BLOCKS.render("created", run=prepared, is_variant=False),
         "preflight": BLOCKS.render("preflight", report=report_of(), run=prepared),
         "not_started": BLOCKS.render(
             "not_started",
@@ -29,6 +30,7 @@ def test_every_block_about_one_run_links_to_its_page() -> None:
             template_name="t",
             reason="why",
             note="",
+            offer=Offer(),
         ),
         "started": BLOCKS.render("started", run=live),
         "progress": BLOCKS.render("progress", run=live),
@@ -42,17 +44,3 @@ def test_every_block_about_one_run_links_to_its_page() -> None:
         ),
     }
     assert {name for name, text in texts.items() if DASHBOARD not in text} == set()
-
-
-def test_the_persons_note_reaches_the_agent() -> None:
-    text = BLOCKS.render(
-        "not_started",
-        run=snapshot_of("PREPARED"),
-        outcome="modify_requested",
-        run_id="r",
-        template_name="t",
-        reason="why",
-        note="use 4 connections",
-    )
-    assert "**The person's note:** use 4 connections" in text
-    assert "`create_run`" in text

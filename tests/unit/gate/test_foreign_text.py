@@ -7,13 +7,19 @@ import jinja2
 import pytest
 from hypothesis import given
 
+from benchgate.domain.answers import StartOutcome
+from benchgate.domain.approvals import Channel
 from benchgate.domain.contract import ConnectionView, ErrorRow, ErrorSummary
+from benchgate.domain.evidence import Evidence
+from benchgate.domain.facts import Difference, differences
 from benchgate.domain.preflight import PreflightWarning, Severity
 from benchgate.domain.results import hand_over
 from benchgate.domain.runs import RunSnapshot
 from benchgate.gate.blocks import Blocks
+from benchgate.gate.endings import Offer
 from tests.unit.examples import (
     METRICS,
+    NOON,
     SUMMARY,
     config_of,
     facts_of,
@@ -28,6 +34,10 @@ BLOCKS = Blocks()
 DASHBOARD = "http://127.0.0.1:40613/dashboard/run-789xyz?key=4n1uZl0Qw9yXb2Tt"
 
 Facts = dict[str, Any]
+
+
+OFFER = Offer(page_url=DASHBOARD, terminal=True, code="AB23CD45", question="## Ready\n\nStart?")
+OUTCOMES = sorted({*StartOutcome} - {StartOutcome.STARTED})
 
 
 def foreign_run(text: str, **known: object) -> RunSnapshot:
@@ -69,7 +79,19 @@ def foreign_question(text: str, **changes: object) -> Facts:
         "generic_queries": [own],
     }
     facts = facts_of(config_of(**(known | changes)), foreign_warning(text))
-    return {"facts": facts.model_copy(update={"template_name": text})}
+    named = facts.model_copy(update={"template_name": text})
+    assert not named.can_proceed, "the verdict is part of what is tried"
+    return {"facts": named, "changed": foreign_changes(text)}
+
+
+def foreign_changes(text: str) -> tuple[Difference, ...]:
+    """Twelve, which is more than are shown: some as they are told, some as they could be."""
+    told = Difference(name=text, before=text, after=text)
+    known = differences(
+        facts_of().model_copy(update={"template_name": text, "connection": "a"}),
+        facts_of().model_copy(update={"template_name": "benign", "connection": text + "b"}),
+    )
+    return (*known, *[told] * (12 - len(known)))
 
 
 def foreign_connection(text: str) -> ConnectionView:
@@ -88,19 +110,28 @@ def foreign_errors(text: str) -> ErrorSummary:
     return ErrorSummary(test_id=text, rows=(row, row))
 
 
+def foreign_evidence(text: str) -> Evidence:
+    return Evidence(
+        run_id=text, channel=Channel.CHAT, answered_at=NOON, note=text or None, digest="d" * 64
+    )
+
+
 def foreign_config(text: str) -> Any:
     return config_of(database=text, schema=text, table_name=text)
 
 
 HOSTILE: dict[str, Callable[[str], Facts]] = {
-    "created": lambda text: {"run": foreign_run(text)},
+    "created": lambda text: {
+        "run": foreign_run(text, template_id=text),
+        "is_variant": True,
+    },
     "preflight": lambda text: {
         "report": report_of(foreign_warning(text), foreign_warning(text)),
         "run": foreign_run(text),
     },
     "question": foreign_question,
     "started": lambda text: {"run": foreign_run(text)},
-    "progress": lambda text: {"run": foreign_run(text), "next_check_seconds": 25},
+    "progress": lambda text: {"run": foreign_run(text), "next_check_seconds": 25, "approval": None},
     "progress_line": lambda text: {"run": foreign_run(text)},
     "completed": lambda text: {"run": foreign_run(text)},
     "failed": lambda text: {"run": foreign_run(text)},
@@ -113,9 +144,14 @@ HOSTILE: dict[str, Callable[[str], Facts]] = {
         "template_name": text,
         "reason": text,
         "note": text,
+        "offer": OFFER,
     },
     "results": lambda text: {
-        "hand_over": hand_over([foreign_run(text), foreign_run(text, summary=None)]),
+        "hand_over": hand_over(
+            [foreign_run(text), foreign_run(text, summary=None)],
+            approvals=[foreign_evidence(text)],
+            ledger_head="7:abc",
+        ),
         "runs": [foreign_run(text), foreign_run(text)],
     },
     "errors": lambda text: {"run": foreign_run(text), "summary": foreign_errors(text)},
@@ -190,6 +226,19 @@ def test_foreign_text_cannot_alter_the_question_of_any_load_mode(mode: Facts) ->
     holds()
 
 
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_a_hostile_note_cannot_alter_what_a_start_came_to(outcome: str) -> None:
+    known = HOSTILE["not_started"]("x") | {"outcome": outcome}
+    benign = structure_of(BLOCKS.render("not_started", **known))
+
+    @given(VISIBLE)
+    def holds(text: str) -> None:
+        noted = BLOCKS.render("not_started", **known | {"note": text, "reason": text})
+        assert structure_of(noted) == benign
+
+    holds()
+
+
 @pytest.mark.parametrize("name", sorted(HOSTILE))
 @pytest.mark.parametrize("nothing", [" ", "\n\n", "\u200b", "\u202e"])
 def test_a_text_of_nothing_makes_no_heading_and_no_link(name: str, nothing: str) -> None:
@@ -217,5 +266,5 @@ def test_a_missing_fact_is_an_error_and_not_a_blank(name: str) -> None:
 
 def test_the_table_is_shown_however_long_the_path_to_it_is() -> None:
     config = config_of(database="/" + "d" * 1_023, schema="main", table_name="payroll")
-    facts = facts_of(config)
-    assert "payroll" in BLOCKS.render("question", facts=facts)
+    question = BLOCKS.render("question", facts=facts_of(config), changed=())
+    assert "payroll" in question

@@ -13,7 +13,7 @@ from mcp.client.context import ClientRequestContext
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, TextContent
 
 from benchgate.gate import backend as port
-from benchgate.gate import starts
+from benchgate.gate import facts
 from benchgate.gate.server import open_gate
 from benchgate.gate.tools import toolset
 from benchgate.gate.tools.runs import PROGRESS_STEP_SECONDS
@@ -56,7 +56,7 @@ async def say_yes_slowly(
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorter limits, so that a test need not wait for the real ones."""
     monkeypatch.setattr(toolset, "CALL_SECONDS_MAX", 4)
-    monkeypatch.setattr(starts, "FACTS_SECONDS_MAX", 1)
+    monkeypatch.setattr(facts, "FACTS_SECONDS_MAX", 1)
     monkeypatch.setattr(port, "LOOK_AFTER_ACT_SECONDS_MAX", 0.2)
 
 

@@ -20,6 +20,7 @@ class Outer(BaseModel):
     rest: list[Inner] = []
     either: int | str | None = None
     named: dict[str, Inner] = {}
+    kind: str = "other"
 
 
 INNER: dict[str, Any] = {
@@ -36,12 +37,13 @@ INNER: dict[str, Any] = {
     ("field", "expected"),
     [
         ("first", INNER),
-        ("rest", {"type": "array", "items": INNER, "default": []}),
+        ("rest", {"type": "array", "items": INNER}),
         ("either", {"anyOf": [{"type": "integer"}, {"type": "string"}]}),
-        ("named", {"type": "object", "additionalProperties": INNER, "default": {}}),
+        ("named", {"type": "object", "additionalProperties": INNER}),
+        ("kind", {"type": "string", "default": "other"}),
     ],
 )
-def test_titles_references_and_nulls_go_and_everything_else_stays(
+def test_titles_references_nulls_and_empty_defaults_go_and_everything_else_stays(
     field: str, expected: dict[str, Any]
 ) -> None:
     assert slim(Outer.model_json_schema())["properties"][field] == expected

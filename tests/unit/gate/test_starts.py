@@ -13,7 +13,8 @@ from mcp import Client
 from mcp.client.context import ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
 
-from benchgate.gate.server import RECORD_FILE, open_gate
+from benchgate.gate.home import RECORD_FILE
+from benchgate.gate.server import open_gate
 from benchgate.gate.starts import REASKS_MAX
 from benchgate.settings import Settings
 
@@ -109,9 +110,10 @@ async def test_a_price_that_changes_during_the_question_is_asked_about_again(
     told = await start(tmp_path, era, person)
     first, second = person.asked
     assert told["outcome"] == "started"
-    assert first != second
     assert "0.17 credits" in first
     assert "0.67 credits" in second
+    assert "- estimated cost: `0.17 credits` → `0.67 credits`" in second
+    assert "- warehouse size: `SMALL` → `LARGE`" in second
     assert backend["start"].call_count == 1
 
 
@@ -124,8 +126,10 @@ async def test_another_server_behind_the_same_run_is_asked_about_again(
     person = Questions()
     told = await start(tmp_path, era, person)
     assert told["outcome"] == "started"
-    assert ["db-1" in question for question in person.asked] == [True, False]
-    assert ["db-2" in question for question in person.asked] == [False, True]
+    first, second = person.asked
+    assert "**Connection:** `orders (db-1)`" in first
+    assert "**Connection:** `orders (db-2)`" in second
+    assert "- connection: `orders (db-1)` → `orders (db-2)`" in second
 
 
 async def test_what_changes_at_every_look_is_given_up(
@@ -201,15 +205,15 @@ async def test_a_no_from_elsewhere_while_the_facts_change_is_a_no(
     assert not backend["start"].called
 
 
-async def test_a_yes_that_another_call_has_is_not_told_as_silence(
+async def test_a_yes_that_another_call_has_used_is_not_told_as_silence(
     backend: respx.MockRouter, tmp_path: Path, era: Era
 ) -> None:
-    async def answer_elsewhere() -> None:
-        write(tmp_path, "UPDATE approvals SET state = 'approved'")
+    async def use_elsewhere() -> None:
+        write(tmp_path, "UPDATE approvals SET state = 'used'")
 
-    told = await start(tmp_path, era, Questions(meanwhile=answer_elsewhere))
+    told = await start(tmp_path, era, Questions(meanwhile=use_elsewhere))
     assert told["outcome"] == "refused"
-    assert "another call" in told["reason"]
+    assert "has been used" in told["reason"]
     assert not backend["start"].called
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.snapshots import UPDATE_SNAPSHOTS, snapshot_folder
 pytestmark = pytest.mark.anyio
 
 FOLDER = snapshot_folder("tools")
+LIMITS = {"pattern", "maxLength", "maximum", "enum"}
 
 
 @pytest.fixture(params=["auto", "legacy"])
@@ -79,10 +81,19 @@ async def test_schemas_are_ones_that_every_host_accepts(tools: list[Tool]) -> No
 
 
 async def test_every_argument_has_a_limit(tools: list[Tool]) -> None:
-    limits = {"pattern", "maxLength", "maximum", "maxItems", "enum"}
     for tool in tools:
-        for name, field in tool.input_schema.get("properties", {}).items():
-            assert limits & field.keys(), f"{tool.name}.{name}"
+        assert unlimited(tool.input_schema, tool.name) == []
+
+
+def unlimited(schema: dict[str, Any], name: str) -> list[str]:
+    """The values of *schema* that could be of any size or kind, by their path."""
+    if schema.get("type") == "object":
+        nested = [unlimited(field, f"{name}.{key}") for key, field in schema["properties"].items()]
+        loose = [] if schema.get("additionalProperties", False) is False else [f"{name}.*"]
+        return [*loose, *chain.from_iterable(nested)]
+    if schema.get("type") == "array":
+        return ([] if "maxItems" in schema else [name]) + unlimited(schema["items"], f"{name}[]")
+    return [] if LIMITS & schema.keys() else [name]
 
 
 async def test_only_starting_and_stopping_are_called_destructive(tools: list[Tool]) -> None:

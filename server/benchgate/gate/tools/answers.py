@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from mcp.types import CallToolResult, ContentBlock, ResourceLink, TextContent
 from pydantic import Field
 
-from benchgate.domain.approvals import StartOutcome
+from benchgate.domain.answers import StartOutcome
+from benchgate.domain.approvals import ApprovalState
 from benchgate.domain.contract import ErrorRow
 from benchgate.domain.preflight import PreflightWarning
 from benchgate.domain.runs import LiveMetrics, Summary
@@ -50,6 +51,7 @@ class CreatedAnswer(Value):
 
     run_id: str
     status: str
+    template_id: str
     template_name: str
     dashboard_url: str | None = None
 
@@ -70,6 +72,7 @@ class StartAnswer(Value):
     status: str | None = None
     reason: str | None = None
     note: str | None = Field(default=None, description="The person's own words")
+    approval_url: str | None = Field(default=None, description="For the person, not for you")
     dashboard_url: str | None = None
 
 
@@ -78,6 +81,7 @@ class StatusAnswer(Value):
 
     run_id: str
     status: str
+    approval: ApprovalState | None = Field(default=None, description="Of a run not started")
     phase: str | None = None
     reason: str | None = None
     elapsed_seconds: float

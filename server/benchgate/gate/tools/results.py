@@ -7,6 +7,7 @@ from pydantic import Field
 
 from benchgate.domain.results import HandOver, hand_over
 from benchgate.domain.values import RunId
+from benchgate.gate.approvals.desk import Desk
 from benchgate.gate.backend import Backend
 from benchgate.gate.blocks import Blocks
 from benchgate.gate.names import SERIES_URI, SUMMARY_URI
@@ -21,16 +22,18 @@ RunIds = Annotated[list[RunId], Field(min_length=1, max_length=RUNS_MAX)]
 class ResultTools:
     """What is left of a run once it has ended."""
 
-    def __init__(self, *, backend: Backend, blocks: Blocks) -> None:
-        """Read from *backend* and tell in *blocks*."""
+    def __init__(self, *, backend: Backend, desk: Desk, blocks: Blocks) -> None:
+        """Read from *backend*, with the evidence of *desk*, and tell in *blocks*."""
         self._backend = backend
+        self._desk = desk
         self._blocks = blocks
 
     async def get_results(self, run_ids: RunIds) -> Annotated[CallToolResult, HandOver]:
-        """Hand over the figures of ended runs, with links to CSV."""
+        """Hand over the figures of ended runs, with links to CSV and the approvals they ran on."""
         unique = list(dict.fromkeys(run_ids))
         runs = [await self._backend.snapshot(run_id) for run_id in unique]
-        handed = hand_over(runs)
+        approvals, ledger_head = await self._desk.evidence(unique)
+        handed = hand_over(runs, approvals=approvals, ledger_head=ledger_head)
         text = self._blocks.render("results", hand_over=handed, runs=runs)
         links = [link for run_id in unique for link in _links(run_id)]
         return answer(text, handed, links=links)

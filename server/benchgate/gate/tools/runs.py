@@ -6,13 +6,17 @@ from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, InputRequiredResult
 from pydantic import Field
 
-from benchgate.domain.approvals import StartOutcome
+from benchgate.domain.answers import NOTE_CHARACTERS_MAX, StartOutcome
+from benchgate.domain.approvals import Approval
 from benchgate.domain.runs import RunSnapshot, RunStatus
 from benchgate.domain.values import RunId, TemplateId
+from benchgate.domain.variants import LoadChanges, variant
 from benchgate.gate import monitor
+from benchgate.gate.approvals.desk import Desk
 from benchgate.gate.backend import Backend
 from benchgate.gate.blocks import Blocks
-from benchgate.gate.starts import NotStarted, Started, Starts
+from benchgate.gate.endings import NotStarted, Started
+from benchgate.gate.starts import Starts
 from benchgate.gate.tools.answers import (
     CreatedAnswer,
     PreflightAnswer,
@@ -25,29 +29,44 @@ from benchgate.gate.tools.answers import (
 PROGRESS_STEP_SECONDS = 0.001
 
 WaitSeconds = Annotated[float, Field(ge=0, le=monitor.WAIT_SECONDS_MAX)]
+Confirmation = Annotated[str, Field(max_length=NOTE_CHARACTERS_MAX)]
 
 
 class RunTools:
     """What an agent can do with a run."""
 
-    def __init__(self, *, backend: Backend, starts: Starts, blocks: Blocks) -> None:
-        """Act on *backend*, start through *starts* alone, and tell in *blocks*."""
+    def __init__(self, *, backend: Backend, starts: Starts, desk: Desk, blocks: Blocks) -> None:
+        """Act on *backend*, start through *starts* alone, look at *desk*, and tell in *blocks*."""
         self._backend = backend
         self._starts = starts
+        self._desk = desk
         self._blocks = blocks
 
-    async def create_run(self, template_id: TemplateId) -> Annotated[CallToolResult, CreatedAnswer]:
-        """Create a PREPARED run from a template. It loads nothing until start_run."""
+    async def create_run(
+        self, template_id: TemplateId, changes: LoadChanges | None = None
+    ) -> Annotated[CallToolResult, CreatedAnswer]:
+        """Create a PREPARED run from a template. It loads nothing until start_run.
+
+        With changes, a new template is saved with them and used; the given one stays as it is.
+        """
+        if changes is not None:
+            template = await self._backend.template(template_id)
+            saved = await self._backend.save_template(variant(template, changes))
+            template_id = saved.template_id
         created = await self._backend.create_run(template_id)
         told = RunSnapshot(
-            run_id=created.run_id, status=created.status, dashboard_url=created.dashboard_url
+            run_id=created.run_id,
+            status=created.status,
+            template_id=template_id,
+            dashboard_url=created.dashboard_url,
         )
         run = await self._backend.snapshot_or(told)
         return answer(
-            self._blocks.render("created", run=run),
+            self._blocks.render("created", run=run, is_variant=changes is not None),
             CreatedAnswer(
                 run_id=run.run_id,
                 status=run.status,
+                template_id=template_id,
                 template_name=run.template_name,
                 dashboard_url=run.dashboard_url,
             ),
@@ -67,13 +86,18 @@ class RunTools:
 
         You cannot answer for them. On any outcome but "started" nothing runs: follow the text.
         """
-        ending = await self._starts.start(run_id, ctx)
-        if isinstance(ending, InputRequiredResult):
-            return ending
-        if isinstance(ending, Started):
-            return self._started(ending)
-        unread = RunSnapshot(run_id=run_id, status="", template_name=ending.template_name)
-        return self._not_started(ending, run=await self._backend.snapshot_or(unread))
+        return await self._start(run_id, ctx, confirmation="")
+
+    async def start_run_by_words(
+        self, run_id: RunId, ctx: Context, confirmation: Confirmation = ""
+    ) -> Annotated[CallToolResult, StartAnswer] | InputRequiredResult:
+        """Ask the person whether to start a prepared run, and start it only on their yes.
+
+        You cannot answer for them. On any outcome but "started" nothing runs: follow the text.
+        confirmation: only when a code was given to you: that code, a space, and the words with
+        which the person answered the question after you showed it, verbatim.
+        """
+        return await self._start(run_id, ctx, confirmation=confirmation)
 
     async def get_status(
         self, run_id: RunId, ctx: Context, wait_seconds: WaitSeconds = 0
@@ -95,7 +119,14 @@ class RunTools:
         run = await monitor.watch(
             lambda: self._backend.snapshot(run_id), tell, wait_seconds=wait_seconds
         )
-        return self._status(run)
+        approval = None
+        if run.status == RunStatus.PREPARED:
+            approval = await monitor.until_answered(
+                lambda: self._desk.newest(run_id), wait_seconds=wait_seconds
+            )
+            # Another call may have started it on that answer.
+            run = await self._backend.snapshot_or(run) if wait_seconds and approval else run
+        return self._status(run, approval)
 
     async def stop_run(self, run_id: RunId) -> Annotated[CallToolResult, StopAnswer]:
         """Stop a run. Needs no approval."""
@@ -103,6 +134,17 @@ class RunTools:
         run = await self._backend.snapshot_or(RunSnapshot(run_id=run_id, status=changed.status))
         text = self._blocks.render("stop_requested", run=run)
         return answer(text, StopAnswer(run_id=run_id, status=run.status))
+
+    async def _start(
+        self, run_id: str, ctx: Context, *, confirmation: str
+    ) -> CallToolResult | InputRequiredResult:
+        ending = await self._starts.start(run_id, ctx, confirmation=confirmation)
+        if isinstance(ending, InputRequiredResult):
+            return ending
+        if isinstance(ending, Started):
+            return self._started(ending)
+        unread = RunSnapshot(run_id=run_id, status="", template_name=ending.template_name)
+        return self._not_started(ending, run=await self._backend.snapshot_or(unread))
 
     def _started(self, started: Started) -> CallToolResult:
         run = started.snapshot
@@ -125,6 +167,7 @@ class RunTools:
             template_name=ending.template_name,
             reason=ending.reason,
             note=ending.note,
+            offer=ending.offer,
         )
         return answer(
             text,
@@ -133,20 +176,29 @@ class RunTools:
                 outcome=ending.outcome,
                 reason=ending.reason,
                 note=ending.note or None,
+                approval_url=ending.offer.page_url,
             ),
         )
 
-    def _status(self, run: RunSnapshot) -> CallToolResult:
-        next_check_seconds = monitor.next_check_seconds(run)
+    def _status(self, run: RunSnapshot, approval: Approval | None) -> CallToolResult:
+        state = approval.state if approval and run.status == RunStatus.PREPARED else None
+        next_check_seconds = monitor.next_check_seconds(run, state)
         text = self._blocks.render(
-            BLOCKS.get(run.status, "progress"), run=run, next_check_seconds=next_check_seconds
+            BLOCKS.get(run.status, "progress"),
+            run=run,
+            approval=state,
+            next_check_seconds=next_check_seconds,
         )
         fields = run.model_dump(exclude={"dashboard_url"})
         return answer(
             text,
             StatusAnswer.model_validate(
                 fields
-                | {"progress_pct": run.progress_pct, "next_check_seconds": next_check_seconds}
+                | {
+                    "approval": state,
+                    "progress_pct": run.progress_pct,
+                    "next_check_seconds": next_check_seconds,
+                }
             ),
         )
 

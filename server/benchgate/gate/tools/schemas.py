@@ -8,7 +8,7 @@ DROPPED = frozenset({"title", "$defs"})
 
 
 def slim(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """*schema* without titles, references and null alternatives.
+    """*schema* without titles, references, null alternatives and empty defaults.
 
     Null alternatives can go because results leave out what is None, and arguments have defaults.
     """
@@ -27,7 +27,7 @@ def _slim(node: Any, definitions: Mapping[str, Any]) -> Any:
     return {
         key: _properties(value, definitions) if key == "properties" else _slim(value, definitions)
         for key, value in fields.items()
-        if key not in DROPPED and not (key == "default" and value is None)
+        if key not in DROPPED and not (key == "default" and not value)
     }
 
 

@@ -43,15 +43,16 @@ class GateTool(Tool):
         cls,
         function: Callable[..., Any],
         *,
+        name: str,
         title: str,
         annotations: ToolAnnotations,
         seconds_max: float,
         seam: "Seam",
     ) -> "GateTool":
-        """*function* as a tool, described by its docstring, its failures told by *seam*."""
+        """*function* as the tool *name*: its docstring describes it, *seam* tells its failures."""
         description = " ".join((function.__doc__ or "").split())
         made = cls.from_function(
-            function, title=title, description=description, annotations=annotations
+            function, name=name, title=title, description=description, annotations=annotations
         )
         assert isinstance(made, cls)
         made._seam = seam

@@ -61,15 +61,15 @@ NATURES: dict[ToolName, tuple[str, Nature]] = {
 
 
 def all_tools(
-    *, catalog: CatalogTools, runs: RunTools, results: ResultTools, seam: Seam
+    *, catalog: CatalogTools, runs: RunTools, results: ResultTools, seam: Seam, has_chat: bool
 ) -> list[Tool]:
-    """Every tool, ready to serve."""
+    """Every tool, ready to serve; only with *has_chat* does a start take a confirmation."""
     functions: dict[ToolName, Callable[..., Any]] = {
         ToolName.PREFLIGHT: runs.preflight,
         ToolName.LIST_TEMPLATES: catalog.list_templates,
         ToolName.LIST_CONNECTIONS: catalog.list_connections,
         ToolName.CREATE_RUN: runs.create_run,
-        ToolName.START_RUN: runs.start_run,
+        ToolName.START_RUN: runs.start_run_by_words if has_chat else runs.start_run,
         ToolName.GET_STATUS: runs.get_status,
         ToolName.STOP_RUN: runs.stop_run,
         ToolName.GET_RESULTS: results.get_results,
@@ -78,6 +78,7 @@ def all_tools(
     return [
         GateTool.of(
             functions[name],
+            name=name.value,
             title=title,
             annotations=nature.annotations(),
             seconds_max=nature.seconds_max,

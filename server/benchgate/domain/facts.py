@@ -1,0 +1,144 @@
+"""Everything a person is shown before a start, its digest, and what differs between two of them."""
+
+import json
+from collections.abc import Mapping
+from itertools import takewhile
+from typing import Any
+
+from benchgate.domain.contract import RunDetail
+from benchgate.domain.cost import Cost
+from benchgate.domain.preflight import PreflightReport, PreflightWarning
+from benchgate.domain.templates import TemplateConfig
+from benchgate.domain.text import ELLIPSIS, NAME_CHARACTERS_MAX, digest_of, one_line
+from benchgate.domain.values import Value
+
+CENT = 0.01
+NOTHING = "none"
+BLANK = "\u2423"
+PARTING_CHARACTERS = 20
+# Keys of a configuration are a backend's to choose: marked, none of them is the key of a fact.
+CONFIG_MARK = "config:"
+OWN_NAMES = frozenset(
+    {"test", "connection", "pre-flight warnings", "pre-flight verdict", "estimated cost"}
+)
+
+
+class StartFacts(Value):
+    """Everything a person is shown before a run starts, and nothing else."""
+
+    run_id: str
+    template_name: str
+    config: TemplateConfig
+    connection: str | None
+    estimated_cost: Cost
+    warnings: tuple[PreflightWarning, ...]
+    can_proceed: bool
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the facts in a canonical form, as 64 hexadecimal digits."""
+        # Sorted, because a backend may give the same template's keys in another order next time.
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return digest_of(canonical)
+
+
+def start_facts(run: RunDetail, *, preflight: PreflightReport, cost: Cost) -> StartFacts:
+    """The facts of *run* as its backend tells them, with what they cost."""
+    return StartFacts(
+        run_id=run.run_id,
+        template_name=run.template_name,
+        config=run.config,
+        connection=run.connection,
+        estimated_cost=cost,
+        warnings=preflight.warnings,
+        can_proceed=preflight.can_proceed,
+    )
+
+
+class Difference(Value):
+    """One fact that is no longer what it was; all three are foreign text on one line."""
+
+    name: str
+    before: str
+    after: str
+
+
+class Told(Value):
+    """A fact as it is compared, and as it is shown."""
+
+    exact: str
+    shown: str
+
+
+def differences(before: StartFacts, after: StartFacts) -> tuple[Difference, ...]:
+    """What differs between two sets of facts, in words a person knows them by."""
+    old, new = _told(before), _told(after)
+    keys = [*new, *(key for key in old if key not in new)]
+    pairs = [(key, old.get(key, ABSENT), new.get(key, ABSENT)) for key in keys]
+    return tuple(_difference(key, was, now) for key, was, now in pairs if was.exact != now.exact)
+
+
+def _difference(key: str, was: Told, now: Told) -> Difference:
+    before, after = was.shown, now.shown
+    if before == after:
+        before, after = _apart(was.exact, now.exact)
+    return Difference(name=_name(key), before=before, after=after)
+
+
+def _apart(before: str, after: str) -> tuple[str, str]:
+    """Two texts from a little before the place where they part, their blanks made visible.
+
+    For what differs further on than is shown, or in characters that cannot be seen: JSON has
+    escapes for them.
+    """
+    texts = [text.replace(" ", BLANK) for text in (before, after)]
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False))
+    start = max(0, sum(1 for _ in same) - PARTING_CHARACTERS)
+    first, second = (one_line(ELLIPSIS + text[start:], NAME_CHARACTERS_MAX) for text in texts)
+    return first, second
+
+
+def _told(facts: StartFacts) -> dict[str, Told]:
+    """Each fact under its key; the cost last, where a reader looks for it."""
+    config: Mapping[str, Any] = facts.config.model_dump(mode="json")
+    warnings = [warning.model_dump(mode="json") for warning in facts.warnings]
+    verdict = "may go ahead" if facts.can_proceed else "should not go ahead"
+    return {
+        "test": _fact(facts.template_name),
+        "connection": _fact(facts.connection),
+        **{CONFIG_MARK + key: _fact(value) for key, value in config.items()},
+        "pre-flight warnings": _fact(warnings, shown=_warnings(facts.warnings)),
+        "pre-flight verdict": _fact(verdict),
+        "estimated cost": _fact(
+            facts.estimated_cost.model_dump(mode="json"), shown=_credits(facts.estimated_cost)
+        ),
+    }
+
+
+def _name(key: str) -> str:
+    """What a person calls the fact under *key*; a backend's own key cannot pass for another."""
+    name = one_line(key.removeprefix(CONFIG_MARK).replace("_", " "), NAME_CHARACTERS_MAX)
+    clashes = key.startswith(CONFIG_MARK) and (not name or name.lower() in OWN_NAMES)
+    return f"{name or NOTHING} (configuration)" if clashes else name
+
+
+def _fact(value: object, *, shown: str | None = None) -> Told:
+    exact = json.dumps(value, sort_keys=True)
+    if shown is None:
+        shown = value if isinstance(value, str) else exact
+    empty = value is None or value in ("", [])
+    return Told(exact=exact, shown=NOTHING if empty else one_line(shown, NAME_CHARACTERS_MAX))
+
+
+ABSENT = _fact(None)
+
+
+def _warnings(warnings: tuple[PreflightWarning, ...]) -> str:
+    return "; ".join(f"{one.title} ({one.severity}): {one.message}" for one in warnings)
+
+
+def _credits(cost: Cost) -> str:
+    if cost.credits is None:
+        return "unknown"
+    digits = f"{cost.credits:,.2f}" if cost.credits >= CENT else f"{cost.credits:.2g}"
+    return f"{digits} credits"

@@ -1,0 +1,100 @@
+"""What a call that wanted to start a run comes to, and the words for why it did not."""
+
+from datetime import datetime
+
+from benchgate.domain.answers import StartOutcome, outcome_of
+from benchgate.domain.approvals import Approval, ApprovalState, SubjectKind
+from benchgate.domain.facts import StartFacts
+from benchgate.domain.runs import RunSnapshot
+from benchgate.domain.values import Value
+from benchgate.gate.facts import Obstacle
+
+
+class Offer(Value):
+    """What a person can do without a dialog: open a page, use a terminal, or answer in the chat.
+
+    `question` is shown where the chat is offered, since nothing else would show it there.
+    """
+
+    page_url: str | None = None
+    terminal: bool = False
+    code: str | None = None
+    question: str | None = None
+
+
+class Started(Value):
+    """The run has been started by this call."""
+
+    snapshot: RunSnapshot
+
+
+class NotStarted(Value):
+    """The run has not been started by this call."""
+
+    run_id: str
+    outcome: StartOutcome
+    reason: str
+    template_name: str = ""
+    note: str = ""
+    offer: Offer = Offer()
+
+
+class Changed(Value):
+    """The facts, read at `read_at`, are not what was asked about: the person is asked again."""
+
+    facts: StartFacts
+    read_at: datetime
+    before: StartFacts
+
+
+Ending = Started | NotStarted
+
+REASONS: dict[ApprovalState, str] = {
+    ApprovalState.ASKED: "The person has not answered yet.",
+    ApprovalState.APPROVED: "The yes to this question is another call's.",
+    ApprovalState.DECLINED: "The person said no.",
+    ApprovalState.CANCELLED: "The dialog was closed without an answer.",
+    ApprovalState.MODIFY_REQUESTED: "The person wants something changed first.",
+    ApprovalState.NOT_CREDIBLE: "What came back was not one of the answers that were offered.",
+    ApprovalState.EXPIRED: "The question, or the yes to it, had expired.",
+    ApprovalState.SUPERSEDED: "What was asked about has changed since; another question counts.",
+    ApprovalState.USED: "The yes to this question has been used, and starts one run once.",
+}
+NAME_MISSING = (
+    "The preflight says that this run should not go ahead, and the yes came without the name of "
+    "the test, or with another one."
+)
+
+
+def not_approved(approval: Approval, *, offer: Offer | None = None) -> NotStarted:
+    """How *approval* ended, or that it still waits."""
+    doubted = approval.state is ApprovalState.NOT_CREDIBLE
+    unnamed = doubted and approval.subject.kind is SubjectKind.OVERRIDE
+    return NotStarted(
+        run_id=approval.subject.subject_id,
+        outcome=outcome_of(approval),
+        reason=NAME_MISSING if unnamed else REASONS[approval.state],
+        template_name=approval.name,
+        note=approval.note,
+        offer=offer or Offer(),
+    )
+
+
+def waiting(approval: Approval, outcome: StartOutcome, reason: str, *, offer: Offer) -> NotStarted:
+    """*approval* is open, and this call leaves it so."""
+    return NotStarted(
+        run_id=approval.subject.subject_id,
+        outcome=outcome,
+        reason=reason,
+        template_name=approval.name,
+        offer=offer,
+    )
+
+
+def refused(
+    about: StartFacts | Obstacle, reason: str, *, outcome: StartOutcome = StartOutcome.REFUSED
+) -> NotStarted:
+    """Nobody can start this now."""
+    return NotStarted(
+        run_id=about.run_id, outcome=outcome, reason=reason, template_name=about.template_name
+    )

@@ -1,0 +1,97 @@
+"""Gathers what is true of a run now: what a person is asked about, or why nobody need be asked."""
+
+import anyio
+
+from benchgate.domain import cost
+from benchgate.domain.contract import RunDetail
+from benchgate.domain.facts import StartFacts, start_facts
+from benchgate.domain.preflight import PreflightReport
+from benchgate.domain.runs import RunStatus, is_terminal
+from benchgate.domain.values import Value
+from benchgate.errors import BenchgateError, InvalidInput
+from benchgate.gate.backend import Backend, within
+
+FACTS_SECONDS_MAX = 25
+
+
+class Obstacle(Value):
+    """Why a run cannot start whatever anyone says."""
+
+    run_id: str
+    template_name: str
+    reason: str
+
+
+class FactsReader:
+    """Reads the facts of a run from its backend."""
+
+    def __init__(self, backend: Backend) -> None:
+        """Ask *backend*."""
+        self._backend = backend
+
+    async def read(self, run_id: str) -> StartFacts | Obstacle:
+        """What is true of *run_id* now, or why it cannot start.
+
+        Raises:
+            BenchgateError: the run does not exist, or the backend cannot be asked about it.
+        """
+        with within(FACTS_SECONDS_MAX):
+            # First, because the preflight looks into the database, which a test may be loading.
+            if reason := await self._busy():
+                detail = await self._backend.run(run_id)
+                return _obstacle(detail, _not_startable(detail) or reason)
+            detail, report = await self._look(run_id)
+        if reason := _not_startable(detail):
+            return _obstacle(detail, reason)
+        if isinstance(report, BenchgateError):
+            raise report
+        return start_facts(detail, preflight=report, cost=cost.estimate(detail.config))
+
+    async def _look(self, run_id: str) -> tuple[RunDetail, PreflightReport | BenchgateError]:
+        """The run, and beside it its preflight or why there is none; what has no run has none."""
+        report: PreflightReport | BenchgateError = InvalidInput()
+        error: BenchgateError | None = None
+        detail: RunDetail | None = None
+
+        async def inspect() -> None:
+            nonlocal report
+            try:
+                report = await self._backend.preflight(run_id)
+            except BenchgateError as exc:
+                report = exc
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(inspect)
+            try:
+                detail = await self._backend.run(run_id)
+            except BenchgateError as exc:
+                error = exc
+                tasks.cancel_scope.cancel()
+        if detail is None:
+            assert error is not None, "a run is read or it is not"
+            raise error
+        return detail, report
+
+    async def _busy(self) -> str | None:
+        """Why no test can start now, if that is so."""
+        active_run_id = await self._backend.active_run_id()
+        if active_run_id is None:
+            return None
+        return (
+            f"Run {active_run_id} is active on this backend, and tests run one at a time: "
+            "wait for it with get_status, or stop it with stop_run."
+        )
+
+
+def _obstacle(run: RunDetail, reason: str) -> Obstacle:
+    return Obstacle(run_id=run.run_id, template_name=run.template_name, reason=reason)
+
+
+def _not_startable(run: RunDetail) -> str | None:
+    if run.status == RunStatus.PREPARED:
+        return None
+    if is_terminal(run.status):
+        return (
+            f"The run has ended as {run.status}, and a run starts once: create_run makes a new one."
+        )
+    return f"The run is {run.status} already; only a PREPARED run can start."

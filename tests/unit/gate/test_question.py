@@ -1,0 +1,226 @@
+"""The block that a person says yes to: whole, dated by nothing, and each part a paragraph."""
+
+import re
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+
+from benchgate.domain.answers import is_typed, name_to_type
+from benchgate.domain.facts import Difference, StartFacts, differences
+from benchgate.gate.blocks import Blocks
+from tests.unit.examples import HIGH, MEDIUM, approval_of, config_of, facts_of
+from tests.unit.hostile import MARKDOWN, VISIBLE
+
+BLOCKS = Blocks()
+CLOCK = re.compile(r"\d{1,2}:\d{2}|\d{4}-\d{2}-\d{2}")
+VERDICT = (
+    "**Pre-flight says that this run should not go ahead as it is.** To start it all the same, "
+    "type the name of the test besides saying yes."
+)
+CHANGED = (
+    "What this test would do has changed since the last question. Only what stands here counts."
+)
+END = "\n\n---\n\nStart this test? [Yes / No / Modify]"
+
+Facts = dict[str, Any]
+
+
+def question_of(facts: StartFacts, *changed: Difference) -> str:
+    return BLOCKS.render("question", facts=facts, changed=changed)
+
+
+def paragraphs_of(markdown: str) -> list[str]:
+    """The paragraphs that are nobody's part: of no list and no quotation."""
+    tokens = MARKDOWN.parse(markdown)
+    return [
+        text.content
+        for token, text in pairwise(tokens)
+        if (token.type, token.level) == ("paragraph_open", 0)
+    ]
+
+
+def list_items_of(markdown: str) -> list[str]:
+    return [
+        token.content for token in MARKDOWN.parse(markdown) if token.level == 3 and token.content
+    ]
+
+
+def test_the_question_shows_everything_that_a_person_says_yes_to() -> None:
+    config = config_of(
+        table_type="STANDARD",
+        warehouse_name="BENCH_WH",
+        warehouse_size="Medium",
+        connection_id="c-1",
+        custom_point_lookup_pct=50,
+        custom_insert_pct=30,
+        custom_insert_query="INSERT INTO orders VALUES (?)",
+        concurrent_connections=50,
+        think_time=5,
+        warmup=10,
+        duration=300,
+    )
+    shown = question_of(facts_of(config, MEDIUM))
+    for line in (
+        "## Ready to start test",
+        "**Test:** `Orders lookup`",
+        "**Target:** `bench.public.orders` (STANDARD)",
+        "**Connection:** `orders-db (bench@db.example:5432)`",
+        "**Warehouse:** `BENCH_WH` (`Medium`)",
+        "**Mode:** CONCURRENCY",
+        "- Connections: 50",
+        "- Duration: 5m 00s",
+        "- Warmup: 10s before that",
+        "- Think time: 5 ms between operations",
+        "- Workload: 50% point lookups, 20% range scans, 30% inserts",
+        "- Statement for inserts: `INSERT INTO orders VALUES (?)` (29 characters)",
+        "- **Writes:** 30% of the operations change this table",
+        "**Estimated cost:** ~0.34 credits",
+        "- ⚠️ Medium: Few Connections Left: The server has 12 connections left.",
+        "Start this test? [Yes / No / Modify]",
+    ):
+        assert line in shown.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("change", "lines"),
+    [
+        (
+            {"load_mode": "QPS", "target_qps": 2_000},
+            ["**Mode:** QPS", "- Target: 2,000 QPS", "- Connections: up to 8"],
+        ),
+        (
+            {"load_mode": "FIND_MAX_CONCURRENCY"},
+            ["- Starting threads: 5", "- Increment: +10 every 30s"],
+        ),
+        (
+            {"table_type": "SQLITE", "schema": ""},
+            ["**Target:** `bench.orders` (SQLITE)", "**Pre-flight warnings:** none"],
+        ),
+        (
+            {"table_type": "STANDARD"},
+            ["**Estimated cost:** unknown (no rate is known for this target)"],
+        ),
+        ({"warmup": 0}, ["**Estimated cost:** 0 credits (local database)"]),
+        (
+            {
+                "table_type": "STANDARD",
+                "warehouse_size": "SMALL",
+                "load_mode": "FIND_MAX_CONCURRENCY",
+            },
+            ["**Estimated cost:** ~0.017 credits per step; the number of steps is open"],
+        ),
+    ],
+    ids=str,
+)
+def test_the_question_follows_the_configuration(change: Facts, lines: list[str]) -> None:
+    shown = question_of(facts_of(config_of(**change))).splitlines()
+    assert [line for line in lines if line not in shown] == []
+
+
+def test_the_question_depends_on_its_facts_alone() -> None:
+    again = Blocks().render("question", facts=facts_of(), changed=())
+    assert again == question_of(facts_of())
+
+
+def test_a_long_statement_is_cut_and_its_length_is_told() -> None:
+    config = config_of(custom_point_lookup_query="SELECT " + "x" * 5_000)
+    assert "…` (5,007 characters)" in question_of(facts_of(config))
+
+
+def test_a_question_that_is_asked_again_shows_what_has_changed() -> None:
+    before, after = facts_of(config_of(duration=60)), facts_of(config_of(duration=90), MEDIUM)
+    assert CHANGED not in question_of(after)
+    again = question_of(after, *differences(before, after))
+    assert CHANGED in again.splitlines()
+    told = "- pre-flight warnings: `none` → `Few Connections Left (medium): The server has 12"
+    assert "- duration: `60` → `90`" in again.splitlines()
+    assert told in again
+    assert again.endswith(question_of(after).removeprefix("## Ready to start test\n\n"))
+
+
+def test_however_much_has_changed_the_question_stays_short() -> None:
+    many = [Difference(name=f"fact {n}", before="a", after="b") for n in range(40)]
+    shown = question_of(facts_of(), *many).splitlines()
+    assert "- fact 9: `a` → `b`" in shown
+    assert "- … and 30 more" in shown
+    assert "- fact 10: `a` → `b`" not in shown
+
+
+@pytest.mark.parametrize("warnings", [(HIGH,), (MEDIUM, HIGH), (HIGH,) * 12], ids=len)
+def test_a_question_against_the_preflights_advice_says_what_to_type(warnings: Any) -> None:
+    shown = question_of(facts_of(None, *warnings))
+    assert shown.endswith(f"\n\n{VERDICT}{END}")
+    assert shown.count("type the name of the test") == 1
+    assert "**Test:** `Orders lookup`" in shown.splitlines()
+
+
+@given(VISIBLE)
+@example("`by` hand")
+@example("see https://x.example")
+@example("-")
+def test_whoever_types_the_name_as_it_is_shown_is_heard(name: str) -> None:
+    facts = facts_of(None, HIGH).model_copy(update={"template_name": name})
+    (line,) = [line for line in question_of(facts).splitlines() if line.startswith("**Test:** ")]
+    expected = name_to_type(approval_of(facts, name=name))
+    assert expected is not None
+    for typed in (line.removeprefix("**Test:** `").removesuffix("`"), expected, f"  {name} "):
+        assert is_typed(expected, typed)
+    for typed in ("", " ", "\u200b", "yes", expected + "x", None, True):
+        assert not is_typed(expected, typed)
+
+
+@pytest.mark.parametrize("warnings", [(), (MEDIUM,)], ids=len)
+def test_a_question_that_nothing_speaks_against_asks_to_type_nothing(warnings: Any) -> None:
+    shown = question_of(facts_of(None, *warnings))
+    assert shown.endswith(END)
+    assert "type" not in shown
+    assert "should not go ahead" not in shown
+
+
+def test_each_part_of_the_question_is_a_paragraph_of_its_own() -> None:
+    changed = Difference(name="duration", before="60", after="90")
+    shown = question_of(facts_of(config_of(custom_insert_pct=0), MEDIUM, HIGH), changed)
+    assert [text.splitlines()[0] for text in paragraphs_of(shown)] == [
+        CHANGED,
+        "**Test:** `Orders lookup`",
+        "**Estimated cost:** 0 credits (local database)",
+        "**Pre-flight warnings:**",
+        VERDICT,
+        "Start this test? [Yes / No / Modify]",
+    ]
+
+
+def test_a_question_without_warnings_says_so_in_a_paragraph() -> None:
+    assert "**Pre-flight warnings:** none" in paragraphs_of(question_of(facts_of()))
+
+
+@pytest.mark.parametrize("number", [1, 2, 10, 11])
+def test_the_verdict_is_no_part_of_the_last_warning(number: int) -> None:
+    shown = question_of(facts_of(None, *[HIGH] * number))
+    assert VERDICT in paragraphs_of(shown)
+    warnings = [item for item in list_items_of(shown) if item.startswith("⚠️")]
+    told = "⚠️ High: Few Connections Left: The server has 12 connections left."
+    assert warnings == [told] * min(number, 10)
+    assert [item for item in list_items_of(shown) if "should not go ahead" in item] == []
+
+
+@pytest.mark.parametrize("warnings", [(), (MEDIUM,), (HIGH,)], ids=str)
+def test_a_question_holds_no_link_and_no_clock(warnings: Any) -> None:
+    address = "https://evil.example/yes"
+    before = facts_of(config_of(table_name=address, warehouse_name=address))
+    name = {"template_name": address, "connection": f"www.evil.example {address}"}
+    after = facts_of(config_of(duration=90), *warnings).model_copy(update=name)
+    shown = question_of(after, *differences(before, after))
+    assert "→" in shown
+    assert "://" not in shown
+    links = [child for token in MARKDOWN.parse(shown) for child in token.children or ()]
+    assert {child.type for child in links} <= {
+        "text",
+        "softbreak",
+        "code_inline",
+        "strong_open",
+        "strong_close",
+    }
+    assert CLOCK.search(shown) is None
