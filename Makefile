@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 FRESH := .venv-constraints
 ARGS ?=
+# Most tests wait more than they compute, so two of them run beside each other.
+WHOLE := --numprocesses 2 --dist loadfile --cov --cov-report=term-missing:skip-covered
 
 # The first Python that is new enough; PYTHON=/path/to/python names another.
 PYTHON ?= $(shell for candidate in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -47,8 +49,7 @@ test: $(VENV)/.test-ready ## Format, lint, types, import rules and all tests.
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/coverage run -m pytest $(ARGS)
-	$(if $(ARGS),,$(BIN)/coverage report)
+	$(BIN)/pytest $(or $(ARGS),$(WHOLE))
 
 bench: $(VENV)/.test-ready ## The measured figures, side by side with their peers.
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -64,7 +64,7 @@ OUTCOMES: dict[StartOutcome, tuple[str, str]] = {
         "`create_run` with `changes`, then ask about the new run.",
     ),
     StartOutcome.NOT_CREDIBLE: (
-        "What came back was none of the answers that were offered.",
+        "What came back was none of the answers that were offered, or came too soon.",
         "Tell the person what came back; `start_run` may put the question once more.",
     ),
     StartOutcome.EXPIRED: (
@@ -76,7 +76,7 @@ OUTCOMES: dict[StartOutcome, tuple[str, str]] = {
         "The question stays open on page and terminal.",
     ),
     StartOutcome.NO_CAPABILITY: (
-        "There is no channel to a person.",
+        "There is no channel to a person, or none but a dialog that had its chance.",
         "Another host, or another `BENCHGATE_APPROVAL_CHANNELS`.",
     ),
     StartOutcome.AWAITING_APPROVAL: (

@@ -58,8 +58,9 @@ def store_errors() -> Generator[None]:
     try:
         yield
     except SQLAlchemyError as exc:
-        cause = getattr(exc, "orig", None) or exc
-        raise StoreError(f"The record could not be used: {cause}") from exc
+        cause = str(getattr(exc, "orig", None) or exc)
+        # Drivers answer in several lines.
+        raise StoreError(f"The record could not be used: {' '.join(cause.split())}") from exc
 
 
 @contextmanager

@@ -107,7 +107,10 @@ class StoreError(BenchgateError):
     """The record that benchgate keeps cannot be used."""
 
     code = "store"
-    hint = "Check that the data folder is writable and not full."
+    hint = (
+        "Check that the data folder is writable and not full, and that the database of "
+        "BENCHGATE_DATABASE_URL can be reached, if that is set."
+    )
 
 
 class BackendError(BenchgateError):

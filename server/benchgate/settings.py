@@ -46,7 +46,7 @@ class Settings(BaseSettings):
         default=None,
         description="SQLAlchemy URL of the server's own record; unset: SQLite in the data folder.",
     )
-    approval_channels: Annotated[tuple[Channel, ...], NoDecode, Field(min_length=1)] = Field(
+    approval_channels: Annotated[tuple[Channel, ...], NoDecode] = Field(
         default=(Channel.ELICITATION, Channel.URL, Channel.PAGE, Channel.TERMINAL),
         description="By which channels a person may be asked; `chat` only if it is named here.",
     )
@@ -57,7 +57,8 @@ class Settings(BaseSettings):
         default=600, description="How long a yes is good that has not started anything yet."
     )
     approval_min_seconds: Annotated[float, Field(ge=0, le=60)] = Field(
-        default=0, description="A dialog that is answered sooner was answered by no person; 0: off."
+        default=0,
+        description="An accepted form that comes back sooner is no person's answer; 0: off.",
     )
     ask_wait_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = Field(
         default=None,
@@ -72,12 +73,19 @@ class Settings(BaseSettings):
             return value
         return [name.strip().lower() for name in value.split(",") if name.strip()]
 
+    @field_validator("approval_channels")
+    @classmethod
+    def _names_one(cls, channels: tuple[Channel, ...]) -> tuple[Channel, ...]:
+        if not channels:
+            raise ValueError(f"at least one is needed of {', '.join(Channel)}")
+        return channels
+
     @field_validator("database_url")
     @classmethod
     def _is_synchronous(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None and not DATABASE_URL.match(url.get_secret_value()):
             raise ValueError(
-                "the URL of a SQLite file or of PostgreSQL is needed, its driver synchronous if any"
+                "the URL of a SQLite file or of PostgreSQL is needed, and no asynchronous driver"
             )
         return url
 
@@ -98,4 +106,5 @@ def load() -> Settings:
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         name = PREFIX + str(first["loc"][0]).upper()
-        raise SettingsError(f"{name} cannot be used: {first['msg']}.") from exc
+        told = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{name} cannot be used: {told}.") from exc

@@ -21,13 +21,14 @@ END_SECONDS_MAX = 10
 class GateProcess:
     """One `benchgate serve --transport http`."""
 
-    def __init__(self, port: int, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, host: str, port: int, process: subprocess.Popen[bytes]) -> None:
+        self._host = host
         self.port = port
         self._process = process
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self._host}:{self.port}"
 
     @property
     def is_alive(self) -> bool:
@@ -43,23 +44,29 @@ class GateProcess:
 
 
 @asynccontextmanager
-async def gate_process(data_dir: Path, **variables: str) -> AsyncGenerator[GateProcess]:
+async def gate_process(
+    data_dir: Path, *, host: str = "127.0.0.1", **variables: str
+) -> AsyncGenerator[GateProcess]:
     """A gate on a free port of loopback, with these variables in its environment."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         port: int = probe.getsockname()[1]
-    gate = GateProcess(port, await to_thread.run_sync(_spawn, data_dir, port, variables))
+    address = ["--host", host, "--port", str(port)]
+    process = await to_thread.run_sync(_spawn, data_dir, address, variables)
+    gate = GateProcess(host, port, process)
     try:
         with anyio.fail_after(START_SECONDS_MAX):
-            await _await_port(port)
+            await _await_port(host, port)
         yield gate
     finally:
         await gate.kill()
 
 
-def _spawn(data_dir: Path, port: int, variables: dict[str, str]) -> subprocess.Popen[bytes]:
+def _spawn(
+    data_dir: Path, address: list[str], variables: dict[str, str]
+) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [str(PROGRAM), "serve", "--transport", "http", "--port", str(port)],
+        [str(PROGRAM), "serve", "--transport", "http", *address],
         env={"BENCHGATE_DATA_DIR": str(data_dir), **variables},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -67,10 +74,10 @@ def _spawn(data_dir: Path, port: int, variables: dict[str, str]) -> subprocess.P
     )
 
 
-async def _await_port(port: int) -> None:
+async def _await_port(host: str, port: int) -> None:
     while True:
         try:
-            stream = await anyio.connect_tcp("127.0.0.1", port)
+            stream = await anyio.connect_tcp(host, port)
         except OSError:
             await anyio.sleep(0.05)
         else:

@@ -125,7 +125,7 @@ def test_nothing_but_the_whole_word_is_a_yes(home: GateHome, typed: str) -> None
         for _ in range(3):
             screen.wait_for(DECIDE)
             screen.type(f"{typed}\n")
-        screen.wait_for("It stays as it is.")
+        screen.wait_for("It stays open.")
         screen.type("\n")
         assert screen.exit_code() == 0
     assert now(home, approval).state is ApprovalState.ASKED
@@ -137,7 +137,7 @@ def test_what_was_typed_before_the_question_stood_there_is_no_answer(home: GateH
         screen.type("yes\nyes\nyes\n")
         screen.wait_for(DECIDE)
         screen.type("\n")
-        screen.wait_for("It stays as it is.")
+        screen.wait_for("It stays open.")
         screen.wait_for("Number")
         screen.type("\n")
         assert screen.exit_code() == 0
@@ -212,7 +212,7 @@ def test_three_wrong_names_leave_the_question_open(home: GateHome) -> None:
         for _ in range(3):
             screen.wait_for("Orders lookup: ")
             screen.type("orders\n")
-        screen.wait_for("It stays as it is.")
+        screen.wait_for("It stays open.")
         screen.type(CTRL_D)
         assert screen.exit_code() == 0
     assert now(home, approval).state is ApprovalState.ASKED
@@ -250,7 +250,7 @@ def test_three_wrong_pins_leave_the_question_open(home: GateHome) -> None:
         for _ in range(3):
             screen.wait_for("Your PIN: ")
             screen.type("0000\n")
-        screen.wait_for("It stays as it is.")
+        screen.wait_for("It stays open.")
         screen.type("\n")
         assert screen.exit_code() == 0
     assert now(home, approval).state is ApprovalState.ASKED

@@ -162,8 +162,10 @@ async def test_a_link_that_the_client_opens_leads_to_the_same_page(
     ):
         run_id = (await call(client, "create_run", template_id=home.template()))["run_id"]
         ended = await call(client, "start_run", run_id=run_id)
-        assert ended["outcome"] == outcome
-        assert len(opener.links) == 1
+        await call(client, "stop_run", run_id=run_id)
+        await call(client, "get_status", run_id=run_id, wait_seconds=25)
+    assert ended["outcome"] == outcome
+    assert len(opener.links) == 1
 
 
 async def test_a_link_that_was_only_opened_starts_nothing(
@@ -311,6 +313,7 @@ async def test_the_page_fits_the_smallest_phone_in_both_schemes(
         await office.ask(f"other-{name}")
         page = await opened(context, served, closed)
         await press(page, "No")
+        await expect(page.get_by_role("status")).to_be_visible()
         assert await page.evaluate("document.documentElement.scrollWidth") <= 320
         await page.goto(str(await served.link_to(approval.approval_id)))
         await expect(page.get_by_role("button", name="Yes")).to_be_visible()

@@ -110,6 +110,7 @@ def test_at_a_terminal_the_table_is_no_wider_than_it(home: GateHome) -> None:
     lines = screen.text.splitlines()
     assert all(len(line) <= COLUMNS for line in lines if "head" not in line)
     assert "".join(screen.text.split()).count("alongnote" * 20) == 1
+    assert "     Orders lookup, run-1; for the night" in lines
 
 
 def test_each_line_of_json_can_be_hashed_by_somebody_else(home: GateHome) -> None:

@@ -70,6 +70,13 @@ def test_the_server_does_not_listen_where_others_could_answer_for_the_person(hos
     assert f"{host} is no loopback address" in done.stderr
 
 
+def test_a_port_that_nobody_could_know_is_refused() -> None:
+    done = typed("serve", "--transport", "http", "--port", "0")
+    assert done.returncode == 2
+    assert "Port 0 would be another one at each start" in done.stderr
+    assert "--port" in done.stderr
+
+
 def test_a_port_that_is_taken_is_told_with_what_to_do() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

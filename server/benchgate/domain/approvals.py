@@ -15,6 +15,8 @@ from benchgate.domain.values import Value
 from benchgate.errors import Conflict
 
 DIALOGS_WITHOUT_ANSWER_MAX = 2
+# How the result of a used approval begins whose start is known to have come to nothing.
+NOT_STARTED = "not started: "
 
 
 class ApprovalState(StrEnum):
@@ -158,6 +160,12 @@ class Approval(Value):
     def is_live(self) -> bool:
         """Whether it takes an answer, or holds a yes that is not used."""
         return self.state in LIVE
+
+    @property
+    def may_have_started(self) -> bool:
+        """Whether it was used, and nothing is known to have kept the start from happening."""
+        used = self.state is ApprovalState.USED
+        return used and not (self.result or "").startswith(NOT_STARTED)
 
     @property
     def has_dialog_left(self) -> bool:

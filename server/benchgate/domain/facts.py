@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from itertools import takewhile
 from typing import Any
 
+from pydantic import ConfigDict
+
 from benchgate.domain.contract import RunDetail
 from benchgate.domain.cost import Cost
 from benchgate.domain.preflight import PreflightReport, PreflightWarning
@@ -25,6 +27,9 @@ OWN_NAMES = frozenset(
 
 class StartFacts(Value):
     """Everything a person is shown before a run starts, and nothing else."""
+
+    # Else a NaN of a backend's own key would be another value, and digest, once it was stored.
+    model_config = ConfigDict(ser_json_inf_nan="constants")
 
     run_id: str
     template_name: str

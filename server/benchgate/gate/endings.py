@@ -55,14 +55,15 @@ REASONS: dict[ApprovalState, str] = {
     ApprovalState.DECLINED: "The person said no.",
     ApprovalState.CANCELLED: "The dialog was closed without an answer.",
     ApprovalState.MODIFY_REQUESTED: "The person wants something changed first.",
-    ApprovalState.NOT_CREDIBLE: "What came back was not one of the answers that were offered.",
+    ApprovalState.NOT_CREDIBLE: "What came back was not one of the answers that were offered, or "
+    "came sooner than a person answers.",
     ApprovalState.EXPIRED: "The question, or the yes to it, had expired.",
     ApprovalState.SUPERSEDED: "What was asked about has changed since; another question counts.",
     ApprovalState.USED: "The yes to this question has been used, and starts one run once.",
 }
 NAME_MISSING = (
-    "The preflight says that this run should not go ahead, and the yes came without the name of "
-    "the test, or with another one."
+    "The preflight says that this run should not go ahead, and what came back was no yes with the "
+    "name of the test. If the person wants it all the same, start_run asks them again."
 )
 
 

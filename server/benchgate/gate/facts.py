@@ -8,7 +8,7 @@ from benchgate.domain.facts import StartFacts, start_facts
 from benchgate.domain.preflight import PreflightReport
 from benchgate.domain.runs import RunStatus, is_terminal
 from benchgate.domain.values import Value
-from benchgate.errors import BenchgateError, InvalidInput
+from benchgate.errors import BackendError, BenchgateError, InvalidInput
 from benchgate.gate.backend import Backend, within
 
 FACTS_SECONDS_MAX = 25
@@ -41,6 +41,8 @@ class FactsReader:
                 detail = await self._backend.run(run_id)
                 return _obstacle(detail, _not_startable(detail) or reason)
             detail, report = await self._look(run_id)
+        if detail.run_id != run_id:
+            raise BackendError("The backend answered about another run than the one asked for.")
         if reason := _not_startable(detail):
             return _obstacle(detail, reason)
         if isinstance(report, BenchgateError):

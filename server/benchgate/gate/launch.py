@@ -8,7 +8,7 @@ import logging
 
 import anyio
 
-from benchgate.domain.approvals import Approval, ApprovalState
+from benchgate.domain.approvals import NOT_STARTED, Approval, ApprovalState
 from benchgate.domain.facts import StartFacts
 from benchgate.domain.runs import RunSnapshot, RunStatus
 from benchgate.errors import BackendError, BenchgateError, Conflict, StoreError
@@ -20,6 +20,10 @@ from benchgate.gate.facts import FactsReader, Obstacle
 logger = logging.getLogger(__name__)
 
 RESOLVE_SECONDS_MAX = 15
+NOT_KNOWN = (
+    "Whether the run started is not known: read its status before anything else. "
+    "The yes is spent and starts nothing later."
+)
 
 
 class Launch:
@@ -30,7 +34,8 @@ class Launch:
         self._backend = backend
         self._desk = desk
         self._facts = facts
-        self._starting: set[str] = set()
+        # Not a set: of two calls for one run, the one that comes too late ends first.
+        self._starting: list[str] = []
 
     def is_starting(self, run_id: str) -> bool:
         """Whether a call of this process has taken a yes for it and not come back yet."""
@@ -63,11 +68,11 @@ class Launch:
         """
         ending: Ending = refused(facts, "The start was interrupted.")
         with anyio.CancelScope(shield=True):
-            self._starting.add(facts.run_id)
+            self._starting.append(facts.run_id)
             try:
                 ending = await self._take_and_start(approval, facts)
             finally:
-                self._starting.discard(facts.run_id)
+                self._starting.remove(facts.run_id)
         return ending
 
     async def _take_and_start(self, approval: Approval, facts: StartFacts) -> Ending:
@@ -79,7 +84,8 @@ class Launch:
             return not_approved(taken)
         ending = await self._start(facts)
         if not isinstance(ending, Started):
-            await self._settle(approval, ending.reason)
+            is_known = not ending.reason.endswith(NOT_KNOWN)
+            await self._settle(approval, (NOT_STARTED if is_known else "") + ending.reason)
             return ending
         # Beside the look at the run, since both only tell what has happened.
         snapshot = ending.snapshot
@@ -115,8 +121,7 @@ class Launch:
         except BenchgateError:
             return refused(
                 facts,
-                f"{lost} Whether the run started is not known: read its status before "
-                "anything else. The yes is spent and starts nothing later.",
+                f"{lost} {NOT_KNOWN}",
             )
         if snapshot.status == RunStatus.PREPARED:
             return refused(facts, f"{lost} The run was not started. The yes is spent.")

@@ -15,6 +15,7 @@ import anyio
 import httpx
 from mcp.server import MCPServer
 from mcp.server.request_state import RequestStateSecurity
+from mcp.server.transport_security import TransportSecuritySettings
 
 import benchgate
 from benchgate.domain.approvals import Channel
@@ -76,8 +77,8 @@ def wire(
     home: GateHome, *, backend: Backend, desk: Desk, page: ApprovalsPage, pin: Pin
 ) -> MCPServer[Any]:
     """The server over its parts; nothing is opened or asked yet."""
-    settings, blocks = home.settings, Blocks()
-    starts = _starts(home, backend=backend, desk=desk, page=page, pin=pin, blocks=blocks)
+    settings, blocks, keys = home.settings, Blocks(), StateKeys(home)
+    starts = _starts(home, backend=backend, desk=desk, page=page, pin=pin, blocks=blocks, keys=keys)
     server: MCPServer[Any] = MCPServer(
         "benchgate",
         title="benchgate",
@@ -96,7 +97,7 @@ def wire(
         # A sealed question lives a little longer than the question, so that an answer that comes
         # too late is told so by us, and not by the SDK as a broken state.
         request_state_security=RequestStateSecurity(
-            codec=StateKeys(home),
+            codec=keys,
             ttl=settings.question_ttl_seconds + STATE_GRACE_SECONDS,
         ),
         log_level="WARNING",
@@ -110,7 +111,14 @@ def wire(
 
 
 def _starts(
-    home: GateHome, *, backend: Backend, desk: Desk, page: ApprovalsPage, pin: Pin, blocks: Blocks
+    home: GateHome,
+    *,
+    backend: Backend,
+    desk: Desk,
+    page: ApprovalsPage,
+    pin: Pin,
+    blocks: Blocks,
+    keys: StateKeys,
 ) -> Starts:
     settings, facts = home.settings, FactsReader(backend)
     return Starts(
@@ -125,6 +133,7 @@ def _starts(
         ),
         blocks=blocks,
         chat=Chat(desk),
+        keys=keys,
         link_to=page.link_to,
         approval_min_seconds=settings.approval_min_seconds,
     )
@@ -145,7 +154,7 @@ async def known(backend: Backend) -> Known:
 
 
 def refuse_bad_address(host: str, port: int) -> None:
-    """Refuse an address where others could answer for the person, or that is taken.
+    """Refuse an address where others could answer for the person, or that cannot be kept.
 
     Raises:
         SettingsError: the message names the address.
@@ -155,6 +164,11 @@ def refuse_bad_address(host: str, port: int) -> None:
             f"{host} is no loopback address, and over HTTP benchgate asks nobody who they are.",
             hint="Listen on 127.0.0.1, and reach it from elsewhere through a tunnel of your own.",
         )
+    if port == 0:
+        raise SettingsError(
+            "Port 0 would be another one at each start, and hosts and links need to know it.",
+            hint="Name a port with --port.",
+        )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.create_server((host, port), family=family).close()
@@ -163,6 +177,19 @@ def refuse_bad_address(host: str, port: int) -> None:
             f"{host}:{port} cannot be listened on: {exc.strerror}.",
             hint="Name another port with --port.",
         ) from exc
+
+
+def _only_from_here(host: str) -> TransportSecuritySettings:
+    """Let no page of another server in by a name of its own (DNS rebinding).
+
+    The SDK does so by itself only for the three usual spellings of loopback.
+    """
+    names = sorted({"127.0.0.1", "localhost", "[::1]", _in_url(host)})
+    return TransportSecuritySettings(
+        enable_dns_rebinding_protection=True,
+        allowed_hosts=[f"{name}:*" for name in names],
+        allowed_origins=[f"http://{name}:*" for name in names],
+    )
 
 
 def _in_url(host: str) -> str:
@@ -194,6 +221,8 @@ def serve(
             if transport == "stdio":
                 await server.run_stdio_async()
             else:
-                await server.run_streamable_http_async(host=host, port=port)
+                await server.run_streamable_http_async(
+                    host=host, port=port, transport_security=_only_from_here(host)
+                )
 
     anyio.run(run)

@@ -32,6 +32,7 @@ from benchgate.gate.approvals.asking import Prompt, Reply, SealedState, Silence
 from benchgate.gate.approvals.channels import Channels, Ways
 from benchgate.gate.approvals.chat import Chat
 from benchgate.gate.approvals.desk import Desk, is_held, utc_now
+from benchgate.gate.approvals.keys import StateKeys
 from benchgate.gate.blocks import Blocks
 from benchgate.gate.endings import (
     Changed,
@@ -89,6 +90,7 @@ class Starts:
         channels: Channels,
         blocks: Blocks,
         chat: Chat,
+        keys: StateKeys,
         link_to: LinkTo,
         approval_min_seconds: float,
     ) -> None:
@@ -102,6 +104,7 @@ class Starts:
         self._channels = channels
         self._blocks = blocks
         self._chat = chat
+        self._keys = keys
         self._link_to = link_to
         self._approval_min_seconds = approval_min_seconds
 
@@ -150,6 +153,10 @@ class Starts:
         self, facts: StartFacts, call: Call, *, read_at: datetime
     ) -> Ending | Changed | InputRequiredResult:
         """Find the yes to *facts*, read at *read_at*, or put the question."""
+        if not facts.can_proceed:
+            # A name that has to be typed cannot come as an agent's words.
+            ways = call.ways.model_copy(update={"chat": False})
+            call = call.model_copy(update={"ways": ways})
         if call.ways.first is None:
             return await self._nobody(facts, call)
         found = await self._desk.ask(
@@ -190,14 +197,7 @@ class Starts:
         if prompt is None:
             return await self._told(approval, call)
         if asking.is_multi_round(call.ctx):
-            state = SealedState(
-                approval_id=approval.approval_id,
-                digest=approval.digest,
-                channel=channel,
-                reasks=call.reasks,
-                asked_at_epoch=utc_now().timestamp(),
-            )
-            return asking.question_to_return(prompt, state)
+            return await self._returned(approval, prompt, channel, call)
         if not await self._desk.hold(approval.approval_id, holder=call.holder):
             return _already_asked(approval)
         try:
@@ -214,12 +214,33 @@ class Starts:
             await asking.complete(call.ctx, prompt)
         return ending
 
+    async def _returned(
+        self, approval: Approval, prompt: Prompt, channel: Channel, call: Call
+    ) -> NotStarted | InputRequiredResult:
+        """*prompt* for a client that brings the answer with its next call."""
+        try:
+            self._keys.check()
+        except StoreError:
+            if call.ways.fallback is None:
+                raise
+            # The question is recorded, and can be answered where nothing has to be sealed.
+            logger.exception("The question about %s cannot be returned", approval.subject)
+            return await self._told(approval, call)
+        state = SealedState(
+            approval_id=approval.approval_id,
+            digest=approval.digest,
+            channel=channel,
+            reasks=call.reasks,
+            asked_at_epoch=utc_now().timestamp(),
+        )
+        return asking.question_to_return(prompt, state)
+
     async def _release(self, approval: Approval, call: Call) -> None:
         """Let others show the question; without it they wait until the lease is over."""
         with anyio.CancelScope(shield=True):
             try:
                 await self._desk.release(approval.approval_id, holder=call.holder)
-            except StoreError:
+            except (NotFound, StoreError):
                 logger.exception("The dialog of %s could not be released", approval.subject)
 
     async def _go_on(self, run_id: str, call: Call, state: SealedState) -> Ending | Changed:
@@ -242,7 +263,8 @@ class Starts:
             await self._wait_for_page(approval, call)
             return await self._as_it_stands(approval, call)
         answer = read_answer(reply.action, reply.content, typed=name_to_type(approval))
-        if reply.action == "accept" and reply.seconds < self._approval_min_seconds:
+        # A clock that was set back meanwhile is no hurry where none is looked for.
+        if reply.action == "accept" and max(0, reply.seconds) < self._approval_min_seconds:
             answer = DOUBT
         if answer.event is ApprovalEvent.APPROVE and not self._still_counts(channel, call):
             return await self._client_failed(approval, call)
@@ -258,7 +280,7 @@ class Starts:
 
     async def _as_it_stands(self, approval: Approval, call: Call) -> Ending | Changed:
         """What the record says by now; a yes from another channel is as good as one from here."""
-        present = await self._desk.get(approval.approval_id)
+        present = await self._desk.present(approval.approval_id)
         if present.state is ApprovalState.APPROVED:
             return await self._launch.decided(present)
         return await self._told(present, call)
@@ -278,15 +300,23 @@ class Starts:
         return refused(
             facts,
             "There is no channel to a person: this client declares no elicitation that can be "
-            "used, and BENCHGATE_APPROVAL_CHANNELS allows no page and no terminal.",
+            "used (with a PIN set, no form can), and BENCHGATE_APPROVAL_CHANNELS allows no other "
+            "that can take this answer.",
             outcome=StartOutcome.NO_CAPABILITY,
         )
 
     async def _stays_open(self, approval: Approval, call: Call) -> bool:
         """Whether a dialog is to stay: nobody has answered elsewhere. Keeps its lease."""
-        present = await self._desk.get(approval.approval_id)
-        if present.state is ApprovalState.ASKED:
-            return await self._desk.keep_holding(present, holder=call.holder)
+        try:
+            present = await self._desk.present(approval.approval_id)
+            if present.state is ApprovalState.ASKED:
+                return await self._desk.keep_holding(present, holder=call.holder)
+        except NotFound:
+            return False
+        except StoreError:
+            # The person may be reading it; whether their answer can be recorded shows then.
+            logger.exception("The dialog of %s could not be looked after", approval.subject)
+            return True
         answered_at = present.answered_at or present.asked_at
         return (utc_now() - answered_at).total_seconds() < ELSEWHERE_GRACE_SECONDS
 

@@ -109,6 +109,13 @@ def test_the_facts_survive_being_stored() -> None:
     assert stored.digest == facts.digest
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")], ids=str)
+def test_a_number_of_a_backends_own_that_json_lacks_survives_too(number: float) -> None:
+    facts = facts_of(config_of(a_key_of_another_backend=number))
+    assert StartFacts.model_validate_json(facts.model_dump_json()).digest == facts.digest
+    assert facts.digest != facts_of(config_of(a_key_of_another_backend=None)).digest
+
+
 def test_the_same_facts_do_not_differ() -> None:
     assert differences(facts_of(), facts_of()) == ()
 

@@ -36,7 +36,7 @@ def test_every_status_is_prepared_active_or_an_end_and_only_one_of_them(status: 
     assert claims.count(True) == 1
 
 
-@pytest.mark.parametrize("status", TERMINAL)
+@pytest.mark.parametrize("status", sorted(TERMINAL))
 def test_nothing_leaves_an_end(status: RunStatus) -> None:
     assert TRANSITIONS[status] == {}
 

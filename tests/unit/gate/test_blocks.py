@@ -105,11 +105,11 @@ def test_a_prepared_run_shows_no_figures_and_asks_for_a_person() -> None:
         (ApprovalState.APPROVED, "`start_run` starts it now, without another question."),
         (ApprovalState.DECLINED, "Do not ask again unless the run changes."),
         (ApprovalState.MODIFY_REQUESTED, "`start_run` gives their note and asks nothing."),
-        (ApprovalState.CANCELLED, "`start_run` asks the person"),
-        (ApprovalState.NOT_CREDIBLE, "`start_run` asks the person"),
+        (ApprovalState.CANCELLED, "only if they want the test, call `start_run`"),
+        (ApprovalState.NOT_CREDIBLE, "only if they want the test, call `start_run`"),
         (ApprovalState.EXPIRED, "`start_run` asks the person"),
         (ApprovalState.SUPERSEDED, "`start_run` asks the person"),
-        (ApprovalState.USED, "`start_run` asks the person"),
+        (ApprovalState.USED, "if they still want the test, `start_run` asks anew"),
     ],
 )
 def test_a_prepared_run_tells_what_became_of_its_question(

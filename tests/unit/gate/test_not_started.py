@@ -28,7 +28,7 @@ OFFERS = [
 STEPS = {
     StartOutcome.DECLINED: "Do not ask again",
     StartOutcome.CANCELLED: "Ask the person what they want",
-    StartOutcome.MODIFY_REQUESTED: "call `create_run` with `changes` and ask about the new run",
+    StartOutcome.MODIFY_REQUESTED: "call `create_run` with `changes`, or have the template changed",
     StartOutcome.NOT_CREDIBLE: "Tell the person what came back",
     StartOutcome.EXPIRED: "If the person still wants the test, call `start_run` again",
     StartOutcome.CLIENT_ERROR: "the dialog brought no answer that counts",
@@ -160,6 +160,9 @@ def test_a_question_is_shown_only_where_the_chat_may_answer_it(outcome: StartOut
 
 
 @every_outcome
-def test_the_persons_note_is_told_where_there_is_one(outcome: StartOutcome) -> None:
-    assert "**The person's note:** use 4 connections" in text_of(outcome, note="use 4 connections")
+def test_a_note_is_called_the_persons_only_where_a_person_has_answered(
+    outcome: StartOutcome,
+) -> None:
+    whose = "The person's note" if outcome in REOPENABLE else "What came with it"
+    assert f"**{whose}:** use 4 connections" in text_of(outcome, note="use 4 connections")
     assert "note" not in text_of(outcome)

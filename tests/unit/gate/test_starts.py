@@ -132,6 +132,16 @@ async def test_another_server_behind_the_same_run_is_asked_about_again(
     assert "- connection: `orders (db-1)` → `orders (db-2)`" in second
 
 
+async def test_a_backend_that_answers_about_another_run_starts_neither(
+    backend: respx.MockRouter, tmp_path: Path, era: Era
+) -> None:
+    backend["run"].respond(json=RUN | {"run_id": "../r2"})
+    person = Questions()
+    assert (await start(tmp_path, era, person))["code"] == "backend"
+    assert not person.asked
+    assert not backend["start"].called
+
+
 async def test_what_changes_at_every_look_is_given_up(
     backend: respx.MockRouter, tmp_path: Path, era: Era
 ) -> None:
@@ -231,6 +241,32 @@ async def test_a_start_that_the_backend_refuses_is_told_in_its_words(
     backend["start"].respond(409, json={"detail": "Run r9 is active."})
     told = await start(tmp_path, era, Questions())
     assert (told["outcome"], told["reason"]) == ("refused", "Run r9 is active.")
+
+
+async def test_a_hand_over_names_no_yes_whose_start_was_refused(
+    backend: respx.MockRouter, tmp_path: Path, era: Era
+) -> None:
+    backend["start"].respond(409, json={"detail": "Run r9 is active."})
+    await start(tmp_path, era, Questions())
+    backend["test"].return_value = answered("COMPLETED")
+    async with host(tmp_path, era, Questions()) as client:
+        handed = await client.call_tool("get_results", {"run_ids": ["r1"]})
+    assert handed.structured_content is not None
+    assert "approvals" not in handed.structured_content
+    assert "ledger_head" in handed.structured_content
+
+
+async def test_figures_and_state_are_told_without_a_record_that_cannot_be_read(
+    backend: respx.MockRouter, tmp_path: Path, era: Era
+) -> None:
+    (tmp_path / RECORD_FILE).write_text("this is no database")
+    backend["test"].return_value = answered("PREPARED")
+    async with host(tmp_path, era, Questions()) as client:
+        told = await client.call_tool("get_status", {"run_id": "r1"})
+        handed = await client.call_tool("get_results", {"run_ids": ["r1"]})
+        refused = await client.call_tool("start_run", {"run_id": "r1"})
+    assert (told.is_error, handed.is_error, refused.is_error) == (False, False, True)
+    assert not backend["start"].called
 
 
 async def test_a_start_that_worked_is_told_even_if_it_cannot_be_read_back(

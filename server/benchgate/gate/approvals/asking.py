@@ -189,7 +189,9 @@ async def reply_of(
                 while is_open:
                     await anyio.sleep(BEAT_INTERVAL_SECONDS)
                     is_open = await goes_on()
-                reply = Silence.ELSEWHERE
+                # An answer that came while this looked is the person's, and stays so.
+                if reply is Silence.TIME:
+                    reply = Silence.ELSEWHERE
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(attend)

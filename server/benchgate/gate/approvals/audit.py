@@ -8,21 +8,22 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from datetime import UTC
 from textwrap import wrap
+from typing import TypeVar
 
 from pydantic import ValidationError
 
 from benchgate.domain.ledger import Entry, Link
-from benchgate.domain.text import ELLIPSIS, one_line
+from benchgate.domain.text import one_line
 from benchgate.domain.values import Value
 from benchgate.gate.approvals.desk import open_record
 from benchgate.gate.approvals.trail import Finding, Trail
 from benchgate.gate.home import GateHome
 
+T = TypeVar("T")
+
 TITLES = ("seq", "time (UTC)", "event", "what", "channel", "state", "note or result")
 NAME_CHARACTERS_MAX = 32
 WHAT = TITLES.index("what")
-# In a terminal that has no room for this, lines run over its edge.
-WHAT_CHARACTERS_MIN = 12
 GAP = "  "
 NOTHING = "-"
 DRIFTED_SHOWN_MAX = 20
@@ -60,7 +61,10 @@ def verdict(home: GateHome, *, head: str | None) -> Report:
             return _told(trail.check(head=head))
     if head is None:
         return Report(text=_nothing_in(home))
-    return Report(text=f"{_nothing_in(home)} The given head is of one that was.", is_broken=True)
+    return Report(
+        text=f"{_nothing_in(home)} The given head is of another record, or of one that is gone.",
+        is_broken=True,
+    )
 
 
 @contextmanager
@@ -107,30 +111,29 @@ def _plain(link: Link) -> dict[str, object]:
 
 
 def _table(links: Sequence[Link], columns: int | None) -> list[str]:
-    """One line for each link; in a terminal that is too narrow, its remark stands below it."""
+    """One line for each link; in too narrow a terminal, what is of any length stands below it."""
     rows = [TITLES, *_rows(links)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     if columns is None or sum(widths) + len(GAP) * (len(widths) - 1) <= columns:
         return [_line(row, widths) for row in rows]
-    others = sum(widths[:-1]) - widths[WHAT] + len(GAP) * (len(widths) - 2)
-    widths[WHAT] = min(widths[WHAT], max(columns - others, WHAT_CHARACTERS_MIN))
     indent = " " * (widths[0] + len(GAP))
     lines: list[str] = []
     for row in rows:
-        remark = "" if row is TITLES or row[-1] == NOTHING else row[-1]
-        lines.append(_line(row[:-1], widths[:-1]))
-        lines += wrap(remark, columns, initial_indent=indent, subsequent_indent=indent)
+        below = "; ".join(cell for cell in (row[WHAT], row[-1]) if cell != NOTHING)
+        lines.append(_line(_without_what(row), _without_what(widths)))
+        lines += wrap(below, columns, initial_indent=indent, subsequent_indent=indent)
     return lines
+
+
+def _without_what(cells: Sequence[T]) -> Sequence[T]:
+    """The cells that are short in every row."""
+    return [*cells[:WHAT], *cells[WHAT + 1 : -1]]
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     seq, *rest = row
-    cells = [_cut(cell, width).ljust(width) for cell, width in zip(rest, widths[1:], strict=True)]
+    cells = [cell.ljust(width) for cell, width in zip(rest, widths[1:], strict=True)]
     return GAP.join([seq.rjust(widths[0]), *cells]).rstrip()
-
-
-def _cut(cell: str, width: int) -> str:
-    return cell if len(cell) <= width else cell[: width - 1] + ELLIPSIS
 
 
 def _rows(links: Iterable[Link]) -> list[tuple[str, ...]]:

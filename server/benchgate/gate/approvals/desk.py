@@ -3,6 +3,7 @@
 Knows the time, and makes ids and codes; what a question shows is its callers' affair.
 """
 
+import logging
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
     from benchgate.gate.approvals.record import Found, Record, Wording
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 # Long enough for a stall, and short enough for the gate that follows one that was killed.
 DIALOG_LEASE = timedelta(seconds=6)
+# Longer than a lock is waited for, and short enough for a host that waits for the call.
+RECORD_SECONDS_MAX = 15
 # Letters and digits that nobody mistakes for one another.
 CODE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 CODE_CHARACTERS = 8
@@ -162,31 +166,71 @@ class Desk:
         """
         return await self.do(lambda record: record.get(approval_id))
 
-    async def newest(self, subject_id: str) -> Approval | None:
-        """The last question about a subject; opens no record where there is none yet."""
-        if self._record is None and not self._home.has_record:
-            return None
-        return await self.do(lambda record: record.newest(subject_id, at=utc_now()))
-
-    async def evidence(self, run_ids: Sequence[str]) -> tuple[list[Evidence], str | None]:
-        """The yeses on which these runs were started, and the head of the ledger by now."""
-        if self._record is None and not self._home.has_record:
-            return [], None
-        return await self.do(
-            lambda record: (
-                [evidence_of(used) for run_id in run_ids if (used := record.used(run_id))],
-                record.head(),
-            )
-        )
-
-    async def do(self, act: "Callable[[Record], T]") -> T:
-        """What *act* does with the record, in a thread of its own.
+    async def present(self, approval_id: str) -> Approval:
+        """One question as it stands by now; what is overdue is expired by the look.
 
         Raises:
-            StoreError: the record cannot be used.
+            NotFound: there is no such question.
         """
-        record = await self._opened()
-        return await to_thread.run_sync(act, record)
+
+        def look(record: "Record") -> Approval:
+            record.sweep(at=utc_now())
+            return record.get(approval_id)
+
+        return await self.do(look)
+
+    async def newest(self, subject_id: str) -> Approval | None:
+        """The last question about a subject, as far as the record can tell.
+
+        Opens none where there is none yet.
+        """
+        if self._record is None and not self._home.has_record:
+            return None
+        try:
+            return await self.do(
+                lambda record: record.newest(subject_id, at=utc_now()), only_looks=True
+            )
+        except StoreError:
+            # What a run is does not depend on it.
+            logger.exception("The record cannot tell of %s", subject_id)
+            return None
+
+    async def evidence(self, run_ids: Sequence[str]) -> tuple[list[Evidence], str | None]:
+        """The yeses on which these runs were started, and the head of the ledger by now.
+
+        As far as the record can tell: figures are handed over without it, too.
+        """
+        if self._record is None and not self._home.has_record:
+            return [], None
+
+        def look(record: "Record") -> tuple[list[Evidence], str | None]:
+            used = [record.used(run_id) for run_id in run_ids]
+            return [evidence_of(one) for one in used if one], record.head()
+
+        try:
+            return await self.do(look, only_looks=True)
+        except StoreError:
+            logger.exception("The record cannot tell on which yes the runs were started")
+            return [], None
+
+    async def do(self, act: "Callable[[Record], T]", *, only_looks: bool = False) -> T:
+        """What *act* does with the record, in a thread of its own.
+
+        A caller who goes away does not interrupt it, unless it *only_looks*. What takes too long
+        is left to itself: it still counts, but nobody acts on it; a yes taken so starts nothing.
+
+        Raises:
+            StoreError: the record cannot be used, or does not answer in time.
+        """
+        try:
+            with anyio.fail_after(RECORD_SECONDS_MAX, shield=not only_looks):
+                record = await self._opened()
+                return await to_thread.run_sync(act, record, abandon_on_cancel=True)
+        except TimeoutError as exc:
+            raise StoreError(
+                f"The record did not answer within {RECORD_SECONDS_MAX} s.",
+                hint="Check the database of BENCHGATE_DATABASE_URL, or the data folder's disk.",
+            ) from exc
 
     async def close(self) -> None:
         """Let go of the record."""
@@ -197,7 +241,9 @@ class Desk:
     async def _opened(self) -> "Record":
         async with self._opening:
             if self._record is None:
-                self._record = await to_thread.run_sync(open_record, self._home)
+                self._record = await to_thread.run_sync(
+                    open_record, self._home, abandon_on_cancel=True
+                )
             return self._record
 
 

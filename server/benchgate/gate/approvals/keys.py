@@ -26,6 +26,14 @@ class StateKeys:
         """Keep the key in *home*, which is made at the first use."""
         self._home = home
 
+    def check(self) -> None:
+        """Make sure that a state can be sealed.
+
+        Raises:
+            StoreError: it cannot, because there is no key that can be used.
+        """
+        _ = self._codec
+
     def seal(self, payload: bytes) -> str:
         """*payload* as a token that only this folder's servers can make or read."""
         return self._codec.seal(payload)

@@ -46,12 +46,16 @@ class Pin:
 
     def is_set(self) -> bool:
         """Whether a PIN is asked for."""
-        return self._home.pin_file.exists()
+        # Also where it is a link that leads nowhere now: whoever set a PIN has not taken it back.
+        return os.path.lexists(self._home.pin_file)
 
     def matches(self, pin: SecretStr) -> bool:
         """Whether *pin* is the one that was set; nothing matches a file that cannot be read."""
         kept = self._kept()
-        return kept is not None and hmac.compare_digest(_hash(pin, kept), kept.hash)
+        try:
+            return kept is not None and hmac.compare_digest(_hash(pin, kept), kept.hash)
+        except ValueError:  # numbers that no hash can be made with
+            return False
 
     def set(self, pin: SecretStr) -> None:
         """Ask for *pin* from now on.
@@ -63,7 +67,7 @@ class Pin:
         if not PIN_CHARACTERS_MIN <= len(pin.get_secret_value()) <= PIN_CHARACTERS_MAX:
             raise InvalidInput(
                 f"A PIN has {PIN_CHARACTERS_MIN} to {PIN_CHARACTERS_MAX} characters.",
-                hint="Choose one that an agent which reads along would not guess.",
+                hint="Choose another one; nothing was changed.",
             )
         salted = PinHash(salt=secrets.token_hex(SALT_BYTES), hash="0" * 32)
         kept = salted.model_copy(update={"hash": _hash(pin, salted)})

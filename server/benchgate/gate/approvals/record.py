@@ -266,8 +266,8 @@ class Record:
     def used(self, subject_id: str) -> Approval | None:
         """The approval on which a subject was started, if it was started through this record."""
         with reading(self._engine) as tx:
-            spent = [a for a in rows.history(tx, subject_id) if a.state is ApprovalState.USED]
-        return spent[-1] if spent else None
+            used = [one for one in rows.history(tx, subject_id) if one.may_have_started]
+        return used[-1] if used else None
 
     def head(self) -> str | None:
         """The head of the ledger, to be kept elsewhere; None while it is empty."""

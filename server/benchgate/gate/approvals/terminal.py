@@ -43,7 +43,7 @@ NOTE_PROMPTS = {
     "no": "Why not (optional): ",
     "modify": "What should be changed: ",
 }
-STAYS_OPEN = "It stays as it is."
+STAYS = {True: "Your yes stays.", False: "It stays open."}
 WAITS, UNUSED, CLOSED = "waits", "unused", "closed"
 HEADS = {
     WAITS: "These wait for an answer:",
@@ -192,9 +192,10 @@ class Visit:
             if not approval.is_live:
                 approval = self._counter.reopen(approval.approval_id, at=self._now())
             _say(f"\n{RULE}\n{self._in_short(approval)}\n{RULE}\n\n{approval.question}\n")
-            decision = _taken_back() if _kind(approval) == UNUSED else _decision()
+            is_yes = _kind(approval) == UNUSED
+            decision = _taken_back() if is_yes else _decision()
             if decision is None or not self._hand_in(approval, decision):
-                _say(STAYS_OPEN)
+                _say(STAYS[is_yes])
         except (Conflict, NotFound) as exc:
             _say(exc.advice)
 

@@ -60,11 +60,6 @@ class Trail:
         with self._one_moment() as tx:
             return list(ledger.chain(tx))
 
-    def stored(self) -> dict[str, Stored]:
-        """Each question as it is stored, by its id."""
-        with self._one_moment() as tx:
-            return _stored(tx)
-
     def check(self, *, head: str | None = None) -> Finding:
         """What speaks against the record; *head* is one of the ledger's that was kept elsewhere."""
         with self._one_moment() as tx:

@@ -71,7 +71,7 @@ class StartAnswer(Value):
     outcome: StartOutcome
     status: str | None = None
     reason: str | None = None
-    note: str | None = Field(default=None, description="The person's own words")
+    note: str | None = Field(default=None, description="What came with the answer")
     approval_url: str | None = Field(default=None, description="For the person, not for you")
     dashboard_url: str | None = None
 

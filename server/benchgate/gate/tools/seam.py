@@ -109,4 +109,9 @@ def bad_argument(error: ValidationError) -> InvalidInput:
     value = one_line(repr(first["input"]), VALUE_CHARACTERS_MAX)
     if first["type"] == "missing":
         return InvalidInput(f"{field} is required.", hint=f"Call again with {field}.")
+    if first["type"] == "extra_forbidden":
+        return InvalidInput(
+            f"{field}: {value} cannot be used: nothing of that name can be set here.",
+            hint=f"Leave {field} out; what can be set stands in the tool's schema.",
+        )
     return InvalidInput(f"{field}: {value} cannot be used: {one_line(first['msg'])}.")

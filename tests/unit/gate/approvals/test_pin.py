@@ -13,6 +13,8 @@ from benchgate.gate.home import GateHome
 from tests.unit.asked import home_in
 
 WORD = SecretStr("corn flower 7")
+# Well-formed, and no power of two.
+ODD = b'{"n": 5000, "salt": "%b", "hash": "%b"}' % (b"0" * 32, b"0" * 32)
 
 
 @pytest.fixture
@@ -80,7 +82,7 @@ def test_a_pin_of_no_use_is_refused_and_the_old_one_stays(pin: Pin, text: str) -
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{}", b"\xff\xfe", b'{"salt": "00", "hash": ""}', b'{"n": 1073741824}', b"null"],
+    [b"", b"{}", b"\xff\xfe", b'{"salt": "00", "hash": ""}', b'{"n": 1073741824}', b"null", ODD],
 )
 def test_a_file_that_cannot_be_read_lets_nothing_pass(
     home: GateHome, pin: Pin, content: bytes
@@ -90,6 +92,15 @@ def test_a_file_that_cannot_be_read_lets_nothing_pass(
     assert pin.is_set()
     assert not pin.matches(WORD)
     assert not pin.matches(SecretStr(""))
+
+
+def test_a_pin_that_lies_where_a_broken_link_leads_is_still_asked_for(
+    home: GateHome, pin: Pin, tmp_path: Path
+) -> None:
+    home.made()
+    home.pin_file.symlink_to(tmp_path / "a disk that is not there" / "pin")
+    assert pin.is_set()
+    assert not pin.matches(WORD)
 
 
 def test_a_pin_that_cannot_be_kept_is_told(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ class Site:
         self._pin = pin
         self._guard = Guard(address)
         self._pages = Pages()
-        # One answer at a time, so that nobody tries many PINs before the first is counted.
+        # One answer at a time, so that a flood of PINs, each slow to check, takes one thread only.
         self._turn = anyio.Lock()
 
     async def respond(self, request: Request) -> Response:
