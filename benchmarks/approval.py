@@ -12,7 +12,7 @@ from mcp import Client
 from benchmarks.scene import Scene, scene, spawned, structured
 from benchmarks.table import Row
 
-ROUNDS = 15
+ROUNDS = 25
 BAR_MS = 15.0
 
 

@@ -138,7 +138,7 @@ def _routers(
         template_api.routes(parts.templates, clock),
         connection_api.routes(parts.connections, drivers, clock=clock),
         run_api.record_routes(runs, parts.templates, watch=watch, keys=parts.keys, clock=clock),
-        run_api.control_routes(parts.conductor, parts.preflight, runs),
+        run_api.control_routes(parts.conductor, parts.preflight, runs, watch=parts.watch),
         test_api.routes(runs, series, watch),
         live.routes(streams),
         page.page_routes(door, watch, series),

@@ -11,7 +11,7 @@ from benchgate.backend.connections import ConnectionTable
 from benchgate.backend.dashboard.keys import DashboardKeys
 from benchgate.backend.engine.board import Board
 from benchgate.backend.engine.target import described
-from benchgate.backend.runs import RunTable
+from benchgate.backend.runs import Run, RunTable
 from benchgate.domain.contract import MetricsFrame, RunDetail, TestStatus
 from benchgate.domain.runs import is_terminal
 
@@ -41,11 +41,14 @@ class Watch:
 
     def detail(self, run_id: str) -> RunDetail:
         """What was fixed when the run was created. Blocks."""
-        run = self._runs.get(run_id)
+        return self.detail_of(self._runs.get(run_id))
+
+    def detail_of(self, run: Run) -> RunDetail:
+        """The same of a run that has just been read. Blocks."""
         return views.detail(
             run,
             connection=described(run.config, self._connections),
-            dashboard_url=self._keys.link(run_id),
+            dashboard_url=self._keys.link(run.run_id),
         )
 
     def status(self, run_id: str) -> TestStatus:

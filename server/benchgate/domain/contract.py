@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from benchgate.domain.preflight import PreflightWarning
+from benchgate.domain.preflight import PreflightReport, PreflightWarning
 from benchgate.domain.runs import LiveMetrics, Summary
 from benchgate.domain.templates import TemplateConfig
 from benchgate.domain.values import TemplateId, Value
@@ -59,6 +59,17 @@ class RunDetail(Value):
     connection: str | None = Field(default=None, description="The server, as a person knows it")
     created_at: datetime
     dashboard_url: str | None = None
+
+
+class Readiness(Value):
+    """`GET /api/runs/{run_id}/readiness`: all that speaks for or against a start, in one answer.
+
+    There is no preflight for a run that cannot start now: it is not PREPARED, or another is active.
+    """
+
+    run: RunDetail
+    active_run_id: str | None = None
+    preflight: PreflightReport | None = None
 
 
 class RunRow(Value):

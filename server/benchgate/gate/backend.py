@@ -20,6 +20,7 @@ from benchgate.domain.contract import (
     ConnectionList,
     ErrorSummary,
     Health,
+    Readiness,
     RunChanged,
     RunCreated,
     RunDetail,
@@ -67,6 +68,7 @@ class Address(Value):
     url: str
     token: SecretStr | None = None
     dashboard_url: str
+    is_embedded: bool = False
 
 
 class Whereabouts(Protocol):
@@ -125,6 +127,15 @@ class Backend:
         detail = await self._get(f"/api/runs/{run_id}/", TypeAdapter(RunDetail))
         self._remember(run_id, detail.test_id)
         return detail.model_copy(update={"dashboard_url": self._link(detail.dashboard_url)})
+
+    async def readiness(self, run_id: str) -> Readiness | None:
+        """All that speaks for or against a start now; None where that takes several questions."""
+        address = self._address = self._address or await self._whereabouts.ensure()
+        if not address.is_embedded:
+            return None
+        ready = await self._get(f"/api/runs/{run_id}/readiness", TypeAdapter(Readiness))
+        self._remember(run_id, ready.run.test_id)
+        return ready
 
     async def preflight(self, run_id: str) -> PreflightReport:
         """The backend's warnings for a run, as of now."""

@@ -3,7 +3,7 @@
 import anyio
 
 from benchgate.domain import cost
-from benchgate.domain.contract import RunDetail
+from benchgate.domain.contract import Readiness, RunDetail
 from benchgate.domain.facts import StartFacts, start_facts
 from benchgate.domain.preflight import PreflightReport
 from benchgate.domain.runs import RunStatus, is_terminal
@@ -36,18 +36,28 @@ class FactsReader:
             BenchgateError: the run does not exist, or the backend cannot be asked about it.
         """
         with within(FACTS_SECONDS_MAX):
-            # First, because the preflight looks into the database, which a test may be loading.
-            if reason := await self._busy():
-                detail = await self._backend.run(run_id)
-                return _obstacle(detail, _not_startable(detail) or reason)
-            detail, report = await self._look(run_id)
-        if detail.run_id != run_id:
+            ready = await self._backend.readiness(run_id) or await self._gathered(run_id)
+        if ready.run.run_id != run_id:
             raise BackendError("The backend answered about another run than the one asked for.")
-        if reason := _not_startable(detail):
-            return _obstacle(detail, reason)
-        if isinstance(report, BenchgateError):
+        if reason := _not_startable(ready.run) or _busy(ready):
+            return _obstacle(ready.run, reason)
+        if ready.preflight is None:
+            raise BackendError("The backend has no preflight for a run that could start.")
+        estimated = cost.estimate(ready.run.config)
+        return start_facts(ready.run, preflight=ready.preflight, cost=estimated)
+
+    async def _gathered(self, run_id: str) -> Readiness:
+        """The same from a backend that has to be asked for each part of it."""
+        # First, because the preflight looks into the database, which a test may be loading.
+        active_run_id = await self._backend.active_run_id()
+        if active_run_id is not None:
+            return Readiness(run=await self._backend.run(run_id), active_run_id=active_run_id)
+        detail, report = await self._look(run_id)
+        if isinstance(report, PreflightReport):
+            return Readiness(run=detail, preflight=report)
+        if _not_startable(detail) is None:
             raise report
-        return start_facts(detail, preflight=report, cost=cost.estimate(detail.config))
+        return Readiness(run=detail)
 
     async def _look(self, run_id: str) -> tuple[RunDetail, PreflightReport | BenchgateError]:
         """The run, and beside it its preflight or why there is none; what has no run has none."""
@@ -74,15 +84,15 @@ class FactsReader:
             raise error
         return detail, report
 
-    async def _busy(self) -> str | None:
-        """Why no test can start now, if that is so."""
-        active_run_id = await self._backend.active_run_id()
-        if active_run_id is None:
-            return None
-        return (
-            f"Run {active_run_id} is active on this backend, and tests run one at a time: "
-            "wait for it with get_status, or stop it with stop_run."
-        )
+
+def _busy(ready: Readiness) -> str | None:
+    """Why no test can start now, if that is so."""
+    if ready.active_run_id is None:
+        return None
+    return (
+        f"Run {ready.active_run_id} is active on this backend, and tests run one at a time: "
+        "wait for it with get_status, or stop it with stop_run."
+    )
 
 
 def _obstacle(run: RunDetail, reason: str) -> Obstacle:

@@ -43,6 +43,7 @@ class Embedded:
             url=record.url,
             token=record.token,
             dashboard_url=str(dashboard_url or record.url),
+            is_embedded=True,
         )
 
 

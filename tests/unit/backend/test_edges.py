@@ -8,6 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from benchgate.domain.rendezvous import CONTRACT_VERSION
 from tests.unit.backend.scripted import (
     BEARER,
     ORIGIN,
@@ -89,7 +90,7 @@ async def test_health_tells_its_owner_who_it_is(http: httpx.AsyncClient) -> None
     health = (await http.get("/health")).json()
     assert health["instance_id"] == "this-life"
     assert health["status"] == "healthy"
-    assert health["contract_version"] == 1
+    assert health["contract_version"] == CONTRACT_VERSION
     assert health["active_run_id"] is None
 
 

@@ -346,3 +346,30 @@ async def test_an_id_that_means_nothing_is_not_found(tmp_path: Path, run_id: str
             assert "\n" not in answer.json()["detail"]
         created = await http.post("/api/runs/", json={"template_id": run_id})
         assert created.status_code in {404, 422}
+
+
+async def test_the_readiness_of_a_run_is_its_detail_and_its_preflight(tmp_path: Path) -> None:
+    async with served(scripted_app(tmp_path)) as http:
+        run_id = await new_run(http, draft(orders(tmp_path)))
+        ready = (await http.get(f"/api/runs/{run_id}/readiness")).json()
+        report = (await http.get(f"/api/runs/{run_id}/preflight")).json()
+    assert ready["run"]["run_id"] == run_id
+    assert ready["active_run_id"] is None
+    assert ready["preflight"] == report
+
+
+async def test_no_database_is_looked_at_for_a_start_while_another_is_loaded(
+    tmp_path: Path,
+) -> None:
+    load = ScriptedLoad()
+    async with served(scripted_app(tmp_path, load)) as http:
+        table = orders(tmp_path)
+        active, waiting = await new_run(http, draft(table)), await new_run(http, draft(table))
+        await start(http, active)
+        await load.under_way.wait()
+        ready = (await http.get(f"/api/runs/{waiting}/readiness")).json()
+        load.finish.set()
+        await until_status(http, active, "COMPLETED")
+        ended = (await http.get(f"/api/runs/{active}/readiness")).json()
+    assert (ready["active_run_id"], ready["preflight"]) == (active, None)
+    assert (ended["active_run_id"], ended["preflight"]) == (None, None)

@@ -15,6 +15,7 @@ from benchgate.backend.templates import TemplateTable
 from benchgate.backend.watch import Watch
 from benchgate.domain.contract import (
     CreateRun,
+    Readiness,
     RunChanged,
     RunCreated,
     RunDetail,
@@ -66,7 +67,9 @@ def record_routes(
     return router
 
 
-def control_routes(conductor: Conductor, preflight: Preflight, runs: RunTable) -> APIRouter:
+def control_routes(
+    conductor: Conductor, preflight: Preflight, runs: RunTable, *, watch: Watch
+) -> APIRouter:
     """The routes that make something happen."""
     router = APIRouter(prefix="/api/runs", tags=["runs"])
 
@@ -75,6 +78,16 @@ def control_routes(conductor: Conductor, preflight: Preflight, runs: RunTable) -
         """What to know before the start, the database having been looked at."""
         run = await anyio.to_thread.run_sync(runs.get, run_id)
         return await preflight.report(run)
+
+    @router.get("/{run_id}/readiness")
+    async def get_readiness(run_id: str) -> Readiness:
+        """Everything to know before a start; no database is looked at while another is loaded."""
+        run = await anyio.to_thread.run_sync(runs.get, run_id)
+        detail = await anyio.to_thread.run_sync(watch.detail_of, run)
+        active_run_id = conductor.active_run_id
+        can_start = active_run_id is None and run.status == RunStatus.PREPARED
+        report = await preflight.report(run) if can_start else None
+        return Readiness(run=detail, active_run_id=active_run_id, preflight=report)
 
     @router.post("/{run_id}/start", status_code=202)
     async def start_run(run_id: str, wanted: Wanted = AS_ADVISED) -> RunChanged:

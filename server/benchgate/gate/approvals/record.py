@@ -13,7 +13,6 @@ import sqlalchemy as sa
 from benchgate.database import reading, writing_alone
 from benchgate.domain.answers import Answer
 from benchgate.domain.approvals import (
-    LIVE,
     REOPENABLE,
     TRANSITIONS,
     Approval,
@@ -311,8 +310,7 @@ class Record:
             rows.move(tx, approval, ApprovalEvent.EXPIRE, at=at)
 
     def _overdue(self, tx: sa.Connection, at: datetime) -> list[Approval]:
-        live = rows.select(tx, APPROVALS.c.state.in_([state.value for state in LIVE]))
-        return [approval for approval in live if approval.is_overdue(self.lifetimes, at=at)]
+        return [one for one in rows.live(tx) if one.is_overdue(self.lifetimes, at=at)]
 
     def _closed_lately(self, tx: sa.Connection, at: datetime) -> list[Approval]:
         fresh = APPROVALS.c.asked_at > at - self.lifetimes.question

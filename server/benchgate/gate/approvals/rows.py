@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import ValidationError
 
-from benchgate.domain.approvals import Approval, ApprovalEvent, Asked, next_state
+from benchgate.domain.approvals import LIVE, Approval, ApprovalEvent, Asked, next_state
 from benchgate.domain.facts import StartFacts
 from benchgate.domain.ledger import Moment
 from benchgate.errors import Conflict, NotFound, StoreError
@@ -21,6 +21,18 @@ ROWS_MAX = 500
 
 # Made once: to build a statement costs more than to execute it.
 ONE = sa.select(APPROVALS).where(APPROVALS.c.approval_id == sa.bindparam("of_id"))
+HISTORY = (
+    sa.select(APPROVALS)
+    .where(APPROVALS.c.subject_id == sa.bindparam("of_subject"))
+    .order_by(APPROVALS.c.seq.desc())
+    .limit(ROWS_MAX)
+)
+ALL_LIVE = (
+    sa.select(APPROVALS)
+    .where(APPROVALS.c.state.in_(sorted(state.value for state in LIVE)))
+    .order_by(APPROVALS.c.seq)
+    .limit(ROWS_MAX)
+)
 INSERT = APPROVALS.insert()
 MOVE = APPROVALS.update().where(
     APPROVALS.c.approval_id == sa.bindparam("of_id"),
@@ -41,8 +53,15 @@ def get(tx: sa.Connection, approval_id: str) -> Approval:
 
 
 def history(tx: sa.Connection, subject_id: str) -> list[Approval]:
-    """The approvals of a subject, the oldest first."""
-    return select(tx, APPROVALS.c.subject_id == subject_id)
+    """The newest approvals of a subject, the oldest of them first."""
+    rows = tx.execute(HISTORY, {"of_subject": subject_id}).mappings().all()
+    return [_approval(dict(row)) for row in reversed(rows)]
+
+
+def live(tx: sa.Connection) -> list[Approval]:
+    """The approvals that take an answer or hold an unused yes, the oldest first."""
+    rows = tx.execute(ALL_LIVE).mappings().all()
+    return [_approval(dict(row)) for row in rows]
 
 
 def select(tx: sa.Connection, where: sa.ColumnElement[bool]) -> list[Approval]:
