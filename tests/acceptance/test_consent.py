@@ -9,6 +9,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitResult
 
+from benchgate.gate.approvals import asking
 from tests.acceptance.home import Home
 from tests.acceptance.person import (
     DECLINED,
@@ -150,6 +151,29 @@ async def test_a_person_who_takes_time_is_not_hurried_and_the_question_stays(hom
         await call(client, "get_status", run_id=created["run_id"], wait_seconds=25)
     assert started["outcome"] == "started"
     assert ready.questions == slow.questions
+
+
+async def test_a_host_hears_that_a_person_is_thinking(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert asking.PROGRESS_INTERVAL_SECONDS == 10
+    monkeypatch.setattr(asking, "PROGRESS_INTERVAL_SECONDS", 0.05)
+    heard: list[float] = []
+    enough = anyio.Event()
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        assert message == "Waiting for the person's answer"
+        heard.append(progress)
+        if len(heard) == 3:
+            enough.set()
+
+    async with client_of(home.settings, "legacy", Person(NO, meanwhile=enough.wait)) as client:
+        created = await call(client, "create_run", template_id=home.template())
+        with anyio.fail_after(10):
+            await client.call_tool(
+                "start_run", {"run_id": created["run_id"]}, progress_callback=hear
+            )
+    assert heard == sorted(set(heard))
 
 
 async def test_a_client_that_fails_while_it_asks_starts_nothing(home: Home) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance.approver import Approver
 from tests.acceptance.home import Home
 
 PROGRAM = Path(sys.executable).with_name("benchgate")
@@ -22,7 +23,7 @@ Message = dict[str, Any]
 class Wire:
     """A host of the older era that writes and reads the messages themselves."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], elicitation: Message) -> None:
         self._process = process
         self._calls = 0
         self.send(
@@ -30,7 +31,7 @@ class Wire:
             method="initialize",
             params={
                 "protocolVersion": "2025-11-25",
-                "capabilities": {"elicitation": {}},
+                "capabilities": {"elicitation": elicitation},
                 "clientInfo": {"name": "wire", "version": "1"},
             },
         )
@@ -78,8 +79,8 @@ class Wire:
 
 
 @contextmanager
-def wire(home: Home) -> Generator[Wire]:
-    """A server process with such a host at its other end."""
+def wire(home: Home, elicitation: Message | None = None) -> Generator[Wire]:
+    """A server process with such a host at its other end, which declares *elicitation*."""
     process = subprocess.Popen(
         [str(PROGRAM)],
         env={"BENCHGATE_DATA_DIR": str(home.settings.data_dir), "BENCHGATE_ASK_WAIT_SECONDS": "5"},
@@ -90,7 +91,7 @@ def wire(home: Home) -> Generator[Wire]:
     )
     with process:
         try:
-            yield Wire(process)
+            yield Wire(process, elicitation or {})
         finally:
             process.kill()
             process.wait(END_SECONDS_MAX)
@@ -156,3 +157,21 @@ def test_a_server_that_is_killed_while_it_asks_leaves_a_run_that_is_asked_about_
         host.send(id=heard["id"], result={"action": "decline"})
         assert host.result(call_id)["outcome"] == "declined"
     assert home.status(created["run_id"]) == "PREPARED"
+
+
+def test_a_host_that_opens_links_is_told_when_the_page_has_its_answer(home: Home) -> None:
+    with wire(home, {"url": {}}) as host:
+        created = host.call("create_run", template_id=home.template())
+        call_id = host.begin("start_run", run_id=created["run_id"])
+        asked = host.question()
+        assert (asked["params"]["mode"], asked["params"]["message"].splitlines()[0]) == (
+            "url",
+            "## Ready to start test",
+        )
+        assert asked["params"]["url"].startswith("http://127.0.0.1:")
+        Approver(home).says_yes(created["run_id"])
+        host.send(id=asked["id"], result={"action": "accept"})
+        done = host.receive(lambda m: m.get("method") == "notifications/elicitation/complete")
+        assert done["params"]["elicitationId"] == asked["params"]["elicitationId"]
+        assert host.result(call_id)["outcome"] == "started"
+        host.call("get_status", run_id=created["run_id"], wait_seconds=25)
