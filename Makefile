@@ -40,7 +40,7 @@ $(VENV)/.test-ready: $(VENV)/.demo-ready
 	@$(BIN)/python -m pip install --quiet --group dev
 	@touch $@
 
-demo: $(VENV)/.demo-ready ## A whole benchmark in conversation, on SQLite and PostgreSQL (ARGS=--yes answers for you).
+demo: $(VENV)/.demo-ready ## Compare SQLite with PostgreSQL in conversation (ARGS=--yes answers for you).
 	@$(BIN)/python -m demo $(ARGS)
 
 test: $(VENV)/.test-ready ## Format, lint, types, import rules and all tests.

@@ -1,1 +1,1 @@
-"""A whole benchmark in conversation on the terminal: the first thing a newcomer runs."""
+"""A comparison of two databases in conversation on the terminal: the first thing a newcomer runs."""

@@ -23,7 +23,8 @@ EXIT_FOLDER = 3
 
 NOBODY_TO_ASK = """\
 Nothing was started: a load test starts only after a person's yes, and there is no terminal here
-at which one could be asked. Run this in a terminal, or give your own yes to both tests in advance:
+at which one could be asked. Run this in a terminal, or give your own yes in advance, to a pause
+after each test and to each next test:
 
     make demo ARGS=--yes
 """
@@ -78,10 +79,12 @@ async def _hold(folder: Path, seconds: int, yes: bool) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m demo",
-        description="A benchmark in conversation: SQLite, then PostgreSQL, each after your yes.",
+        description="A comparison in conversation: SQLite with PostgreSQL, after your yes.",
     )
     parser.add_argument(
-        "--yes", action="store_true", help="your own yes to both tests, given in advance"
+        "--yes",
+        action="store_true",
+        help="your own yes, given in advance: B (a pause after each test), then yes to the next",
     )
     parser.add_argument(
         "--seconds",

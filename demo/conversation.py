@@ -1,4 +1,4 @@
-"""The conversation that an agent would hold: two tests, one after the other, and the results.
+"""The conversation that an agent would hold: a comparison of two databases, and its results.
 
 The order of the calls stands here; what they do is the server's, and what a person decides is
 the person's.
@@ -18,40 +18,74 @@ from demo.interrupts import Interrupts
 from demo.owner import SavedTemplate
 from demo.screen import Screen
 
-WAIT_SECONDS = 25
+COMPARISON_TYPE = "database"
 WAITS_MAX = 200
-ENDED = frozenset({"COMPLETED", "FAILED", "CANCELLED", "STOPPED"})
-COMPLETED = "COMPLETED"
+PAUSED = "paused"
+COMPLETED = "completed"
 STARTED = "started"
+WENT_WRONG = (
+    "An agent would now settle this with you and ask again; this demo ends with what has completed."
+)
 # Two plain names, so that whatever a server links to lands below the folder of results.
 RESULT_URI = re.compile(r"^benchgate://runs/[A-Za-z0-9_-]+/(summary|series)\.csv$")
 
+# What a person may answer instead of a yes; any other outcome is trouble.
 NOT_STARTED = {
-    "declined": "You said no: this test was not started.",
-    "cancelled": "The question was dismissed: this test was not started.",
+    "declined": "You said no: nothing was started.",
+    "cancelled": "The question was dismissed: nothing was started.",
     "modify_requested": (
-        "You asked for a change: this test was not started. An agent would now change the "
-        "template and ask again; this demo has no model that could."
+        "You asked for a change: nothing was started. An agent would now settle the change with "
+        "you and ask again; this demo has no model that could."
     ),
 }
 
 
 class Created(BaseModel, frozen=True):
-    """What `create_run` answers."""
+    """What `create_comparison` answers."""
 
-    run_id: str
+    comparison_id: str
 
 
 class StartAnswer(BaseModel, frozen=True):
-    """What `start_run` answers."""
+    """What `start_comparison` answers."""
 
     outcome: str
 
 
-class Status(BaseModel, frozen=True):
-    """What `get_status` answers."""
+class Line(BaseModel, frozen=True):
+    """One test in the table of progress."""
 
+    variant: str
     status: str
+
+
+class Standing(BaseModel, frozen=True):
+    """What `get_comparison` answers."""
+
+    state: str
+    reason: str | None = None
+    run_id: str | None = None
+    lines: tuple[Line, ...]
+    next_check_seconds: int | None = None
+
+    @property
+    def is_before_the_next(self) -> bool:
+        """Whether it pauses as planned; a pause for another reason comes with that reason."""
+        return self.state == PAUSED and self.reason is None
+
+
+class Course(BaseModel, frozen=True):
+    """How far a comparison came: what the last start came to, and where it rests since."""
+
+    outcome: str
+    standing: Standing | None = None
+
+    @property
+    def went_well(self) -> bool:
+        """Whether it ended by completing, or by what the person answered."""
+        if self.outcome != STARTED:
+            return self.outcome in NOT_STARTED
+        return self.standing is not None and self.standing.state == COMPLETED
 
 
 class Conversation:
@@ -63,61 +97,87 @@ class Conversation:
         self._interrupts = interrupts
 
     async def hold(self, templates: Sequence[SavedTemplate], results: Path) -> bool:
-        """Run each of *templates* that the person lets run; whether all of those completed."""
+        """Compare *templates* as far as the person lets it go; whether nothing went wrong."""
         self._screen.chapter("What there is to run")
         await self._say("list_templates")
-        statuses: dict[str, str] = {}
-        for number, template in enumerate(templates, start=1):
-            name = template.template_name
-            self._screen.chapter(f"Test {number} of {len(templates)}: {name}")
-            run_id = await self._prepare(template)
-            if await self._start(run_id):
-                statuses[run_id] = await self._follow(run_id)
-            if self._interrupts.happened:
-                return False
-        if statuses:
-            await self._hand_over(list(statuses), results)
-        else:
+        self._screen.chapter("The comparison")
+        comparison_id = await self._plan(templates)
+        course = await self._run(comparison_id)
+        if self._interrupts.happened:
+            return False
+        if course.standing is None:
             self._screen.chapter("Nothing was started")
-        return all(status == COMPLETED for status in statuses.values())
+            return course.went_well
+        if not course.went_well:
+            self._screen.say(WENT_WRONG)
+        await self._hand_over(comparison_id, results)
+        return course.went_well
 
-    async def _prepare(self, template: SavedTemplate) -> str:
-        heard = await self._say("create_run", template_id=template.template_id)
-        run_id = heard.read(Created).run_id
-        await self._say("preflight", run_id=run_id)
-        return run_id
+    async def _plan(self, templates: Sequence[SavedTemplate]) -> str:
+        heard = await self._say(
+            "create_comparison",
+            template_ids=[template.template_id for template in templates],
+            comparison_type=COMPARISON_TYPE,
+            variants=[template.variant for template in templates],
+        )
+        return heard.read(Created).comparison_id
 
-    async def _start(self, run_id: str) -> bool:
-        """Whether the run was started; the server asks the person, and nobody else decides."""
-        outcome = (await self._say("start_run", run_id=run_id)).read(StartAnswer).outcome
+    async def _run(self, comparison_id: str) -> Course:
+        """Go on for as long as the person says yes."""
+        standing = None
+        while (outcome := await self._start(comparison_id)) == STARTED:
+            standing = await self._follow(comparison_id)
+            if self._interrupts.happened or not standing.is_before_the_next:
+                break
+            self._screen.chapter("The next test")
+        return Course(outcome=outcome, standing=standing)
+
+    async def _start(self, comparison_id: str) -> str:
+        """What came of asking; the server asks the person, and nobody else decides."""
+        heard = await self._say("start_comparison", comparison_id=comparison_id)
+        outcome = heard.read(StartAnswer).outcome
         if outcome != STARTED:
-            self._screen.say(NOT_STARTED.get(outcome, f"Not started: {outcome}."))
-        return outcome == STARTED
+            self._screen.say(NOT_STARTED.get(outcome, f"Nothing was started: {outcome}."))
+        return outcome
 
-    async def _follow(self, run_id: str) -> str:
-        """Wait for the run's end and show it; a person who interrupts the wait stops the run."""
+    async def _follow(self, comparison_id: str) -> Standing:
+        """Wait until it rests; a person who interrupts the wait stops the run that is active."""
         with self._interrupts.part():
-            return await self._until_end(run_id)
-        return (await self._say("stop_run", run_id=run_id)).read(Status).status
+            return await self._until_rest(comparison_id)
+        standing = (await self._look(comparison_id, 0)).read(Standing)
+        if standing.run_id is not None:
+            await self._say("stop_run", run_id=standing.run_id)
+        return standing
 
-    async def _until_end(self, run_id: str) -> str:
-        arguments = {"run_id": run_id, "wait_seconds": WAIT_SECONDS}
+    async def _until_rest(self, comparison_id: str) -> Standing:
+        """Look as often as the server says, and show its table whenever that has changed."""
+        shown: tuple[Line, ...] = ()
+        wait_seconds = 0
         for _ in range(WAITS_MAX):
-            self._screen.call("get_status", arguments)
-            with self._screen.progress() as progress:
-                heard = await self._host.call("get_status", arguments, progress)
-            status = heard.read(Status).status
-            if status in ENDED:
+            heard = await self._look(comparison_id, wait_seconds)
+            standing = heard.read(Standing)
+            if standing.lines != shown or standing.next_check_seconds is None:
                 self._screen.block(heard.block)
-                return status
-        raise DemoError(f"The run {run_id} does not end.")
+                shown = standing.lines
+            if standing.next_check_seconds is None:
+                return standing
+            wait_seconds = standing.next_check_seconds
+        raise DemoError(f"The comparison {comparison_id} does not end.")
 
-    async def _hand_over(self, run_ids: list[str], results: Path) -> None:
+    async def _look(self, comparison_id: str, wait_seconds: int) -> Heard:
+        arguments: dict[str, Any] = {"comparison_id": comparison_id}
+        if not wait_seconds:
+            self._screen.call("get_comparison", arguments)
+            return await self._host.call("get_comparison", arguments)
+        arguments["wait_seconds"] = wait_seconds
+        self._screen.call("get_comparison", arguments)
+        with self._screen.progress() as progress:
+            return await self._host.call("get_comparison", arguments, progress)
+
+    async def _hand_over(self, comparison_id: str, results: Path) -> None:
         """The specification's hand-over to the analysis phase, and the CSV files it links to."""
         self._screen.chapter("The results, handed over")
-        arguments = {"run_ids": run_ids}
-        self._screen.call("get_results", arguments)
-        heard = await self._host.call("get_results", arguments)
+        heard = await self._say("get_results", comparison_id=comparison_id)
         self._screen.data(json.dumps(heard.structured, indent=2))
         paths = [await self._save(uri, results) for uri in heard.uris if RESULT_URI.match(uri)]
         self._screen.data("\n".join(("The same as CSV:", *(f"  {short(path)}" for path in paths))))

@@ -30,7 +30,7 @@ from mcp.types import (
 from pydantic import BaseModel, Field, ValidationError
 
 from demo.errors import DemoError, ToolFailed
-from demo.person import Person
+from demo.person import Choice, Person
 from demo.screen import Screen
 
 ROOT = Path(__file__).parents[1]
@@ -54,6 +54,18 @@ class Servers(BaseModel, frozen=True):
     """What a host reads in `mcp.json`."""
 
     entries: dict[str, Entry] = Field(alias="mcpServers")
+
+
+class Fields(BaseModel, frozen=True):
+    """The fields of the server's form that not every form has."""
+
+    mode: Choice | None = None
+
+
+class Form(BaseModel, frozen=True):
+    """What the server's form asks for."""
+
+    properties: Fields
 
 
 class Heard(BaseModel, frozen=True):
@@ -119,7 +131,7 @@ async def connected(folder: Path, *, screen: Screen, person: Person) -> AsyncGen
         if not isinstance(params, ElicitRequestFormParams):
             return ErrorData(code=INVALID_REQUEST, message="This host shows forms alone.")
         screen.block(params.message)
-        return await _answer_of(person)
+        return await _answer_of(person, Form.model_validate(params.requested_schema))
 
     with (folder / SERVER_LOG).open("w", encoding="utf-8") as log:
         transport = stdio_client(_launch(data_dir(folder)), errlog=log)
@@ -155,12 +167,14 @@ def _launch(data: Path) -> StdioServerParameters:
     )
 
 
-async def _answer_of(person: Person) -> ElicitResult:
-    reply = await person.decide()
+async def _answer_of(person: Person, form: Form) -> ElicitResult:
+    reply = await person.decide(form.properties.mode)
     if reply.decision is None:
         return ElicitResult(action="cancel")
-    note = {"note": reply.note} if reply.note else {}
-    return ElicitResult(action="accept", content={"decision": reply.decision, **note})
+    told = {"decision": reply.decision, "note": reply.note, "mode": reply.mode}
+    return ElicitResult(
+        action="accept", content={key: value for key, value in told.items() if value}
+    )
 
 
 def _heard(result: CallToolResult) -> Heard:

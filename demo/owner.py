@@ -15,6 +15,7 @@ from demo.orders import TABLE
 from demo.postgres import LOOPBACK, USERNAME, PostgresServer
 
 CONNECTION_NAME = "Demo PostgreSQL"
+NAME_PREFIX = "Orders on "
 CONNECTIONS = 8
 WARMUP_SECONDS_MAX = 2
 REQUEST_TIMEOUT_SECONDS = 10
@@ -35,6 +36,11 @@ class SavedTemplate(BaseModel, frozen=True):
 
     template_id: str
     template_name: str
+
+    @property
+    def variant(self) -> str:
+        """What it is compared as: the database."""
+        return self.template_name.removeprefix(NAME_PREFIX)
 
 
 class SavedConnection(BaseModel, frozen=True):
@@ -71,8 +77,8 @@ def templates(databases: Databases, connection_id: str, seconds: int) -> tuple[J
         "connection_id": connection_id,
     }
     return (
-        {"template_name": "Orders on SQLite", "config": load | sqlite},
-        {"template_name": "Orders on PostgreSQL", "config": load | postgres},
+        {"template_name": f"{NAME_PREFIX}SQLite", "config": load | sqlite},
+        {"template_name": f"{NAME_PREFIX}PostgreSQL", "config": load | postgres},
     )
 
 

@@ -96,7 +96,7 @@ class Screen:
 
     @contextmanager
     def progress(self) -> Generator["Progress"]:
-        """Show how a run goes for as long as the context lasts."""
+        """Show how things go for as long as the context lasts."""
         if not self.is_live:
             yield Progress(self._console, None)
             return
@@ -105,7 +105,10 @@ class Screen:
 
 
 class Progress:
-    """How far a run is; `__call__` is what the MCP client calls for each notification."""
+    """How far something is; `__call__` is what the MCP client calls for each notification.
+
+    Of what has a total, seconds are told; without one the server only counts its notifications.
+    """
 
     def __init__(self, console: Console, live: Live | None) -> None:
         self._console = console
@@ -114,7 +117,7 @@ class Progress:
 
     async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
         """Take *progress* of *total* seconds, and the figures in *message*."""
-        clock = f"{progress:.0f} s of {total:.0f} s" if total else f"{progress:.0f} s"
+        clock = f"{progress:.0f} s of {total:.0f} s" if total else ""
         figures = _clean(message or "")
         if self._live is not None:
             bar = Table.grid(padding=(0, 2))
@@ -125,7 +128,8 @@ class Progress:
             self._live.update(both, refresh=True)
         elif progress >= self._next_line_at_seconds:
             self._next_line_at_seconds = progress + SECONDS_BETWEEN_LINES
-            self._console.print(Text(f"[{clock}] {figures}"), soft_wrap=True)
+            line = f"[{clock}] {figures}" if clock else figures
+            self._console.print(Text(line), soft_wrap=True)
 
 
 def _parts(text: str) -> Generator[Markdown | Text]:

@@ -17,7 +17,7 @@ from mcp import Client
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from benchgate.domain import approvals, runs
+from benchgate.domain import approvals, comparisons, runs
 from benchgate.domain.templates import GenericQuery, Scaling, TemplateConfig
 from benchgate.gate.server import open_gate
 from benchgate.settings import PREFIX, Settings
@@ -36,6 +36,7 @@ DOCUMENTS = (
     ROOT / "README.md",
     ROOT / "docs" / "approvals.md",
     ROOT / "docs" / "architecture.md",
+    ROOT / "docs" / "comparisons.md",
     ROOT / "docs" / "templates.md",
 )
 SECTION = re.compile(
@@ -112,6 +113,11 @@ async def approval_states() -> str:
     return _diagram(approvals.TRANSITIONS, approvals.ApprovalState.ASKED)
 
 
+async def comparison_states() -> str:
+    """How a comparison moves."""
+    return _diagram(comparisons.TRANSITIONS, comparisons.ComparisonState.PLANNED)
+
+
 async def approval_channels() -> str:
     """How a question reaches the person."""
     return _table(CHANNEL_HEAD, channel_rows())
@@ -148,6 +154,7 @@ GENERATORS: dict[str, Callable[[], Awaitable[str]]] = {
     "settings": settings,
     "run-states": run_states,
     "approval-states": approval_states,
+    "comparison-states": comparison_states,
     "approval-channels": approval_channels,
     "start-outcomes": start_outcomes,
     "host-patience": host_patience,

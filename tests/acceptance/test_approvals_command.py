@@ -1,84 +1,38 @@
 """`benchgate approvals` at a real terminal: what a person sees, types and gets told."""
 
-import os
 import subprocess
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from benchgate.domain.approvals import Approval, ApprovalState, Channel
+from benchgate.domain.approvals import ApprovalState, Channel
 from benchgate.domain.ledger import Moment
 from benchgate.gate.approvals.desk import utc_now
 from benchgate.gate.approvals.pin import Pin
 from benchgate.gate.home import GateHome
 from benchgate.gate.store import APPROVALS
-from tests.acceptance.terminal import CTRL_C, CTRL_D, Terminal, terminal
-from tests.unit.asked import NO, ask, home_in, record_of
+from tests.acceptance.answering import (
+    DECIDE,
+    answer,
+    approvals,
+    asked,
+    environment_of,
+    go_on,
+    leave,
+    moments,
+    now,
+)
+from tests.acceptance.terminal import CTRL_C, CTRL_D
+from tests.unit.asked import NO, home_in, record_of
 
-DECIDE = "Type yes, no or modify"
 PIN = "corn flower 7"
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> GateHome:
     return home_in(tmp_path)
-
-
-def environment_of(home: GateHome, **changes: str) -> dict[str, str]:
-    folder = str(home.settings.data_dir)
-    return {
-        "PATH": os.defpath,
-        "LANG": "C.UTF-8",
-        "BENCHGATE_DATA_DIR": folder,
-        **{f"BENCHGATE_{name.upper()}": value for name, value in changes.items()},
-    }
-
-
-@contextmanager
-def approvals(home: GateHome, *words: str, **changes: str) -> Generator[Terminal]:
-    arguments = ["-m", "benchgate", "approvals", *words]
-    with terminal(arguments, environment=environment_of(home, **changes)) as screen:
-        yield screen
-    assert "Traceback" not in screen.text
-
-
-def asked(home: GateHome, run_id: str = "run-1", **changes: object) -> Approval:
-    with record_of(home) as record:
-        return ask(record, run_id, at=utc_now(), **changes)  # pyright: ignore[reportArgumentType]
-
-
-def now(home: GateHome, approval: Approval) -> Approval:
-    with record_of(home) as record:
-        return record.get(approval.approval_id)
-
-
-def moments(home: GateHome) -> list[str]:
-    with record_of(home) as record:
-        return [entry.event for entry in reversed(record.last_entries(100))]
-
-
-def answer(screen: Terminal, decision: str, note: str = "") -> None:
-    screen.wait_for(DECIDE)
-    go_on(screen, decision, note)
-
-
-def go_on(screen: Terminal, decision: str, note: str = "") -> None:
-    screen.type(f"{decision}\n")
-    screen.wait_for({"yes": "(optional): ", "no": "(optional): "}.get(decision, "changed: "))
-    screen.type(f"{note}\n")
-
-
-def leave(screen: Terminal, key: str) -> int:
-    """Press *key* until the program ends: Python misses a signal just before it begins to read."""
-    for _ in range(5):
-        screen.type(key)
-        with suppress(AssertionError):
-            return screen.exit_code(seconds=5)
-    return screen.exit_code()
 
 
 def test_the_only_question_is_shown_at_once_and_a_yes_is_recorded(home: GateHome) -> None:

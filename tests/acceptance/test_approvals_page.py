@@ -11,7 +11,7 @@ from mcp.client.context import ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitRequestURLParams, ElicitResult
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from benchgate.domain.approvals import Approval, Asked, Channel
+from benchgate.domain.approvals import Approval, Asked, Channel, ExecutionMode
 from benchgate.gate.approvals.page import ApprovalsPage
 from benchgate.gate.server import open_gate
 from tests.acceptance.browsers import chromium, visit
@@ -240,6 +240,51 @@ async def test_an_override_needs_its_name_and_the_pin_besides_a_yes(
         assert await office.state(approval) == "approved"
 
 
+async def choose(page: Page, name: str) -> None:
+    """Choose one of the two by a press on its words, as people do."""
+    await page.get_by_text(name).click()
+    await expect(page.get_by_role("radio", name=name)).to_be_checked()
+
+
+async def test_all_tests_run_in_a_row_where_a_person_chooses_that(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    async with office_with_page(tmp_path) as (office, served):
+        office.set_pin()
+        approval = await office.ask_both()
+        page = await opened(context, served, approval)
+        await expect(page.get_by_role("heading", level=1)).to_have_text("May these tests start?")
+        await expect(
+            page.get_by_role("group", name="how would you like to proceed")
+        ).to_be_visible()
+        await expect(page.get_by_role("radio", name="B) Pause after each test")).to_be_checked()
+        await choose(page, "A) Run all tests sequentially")
+        await page.get_by_label("PIN").fill("not-this-one")
+        await press(page, "Yes")
+        await expect(page.get_by_role("alert")).to_contain_text("That is not the PIN")
+        await expect(page.get_by_role("radio", name="A) Run all")).to_be_checked()
+        await page.get_by_label("PIN").fill(PIN)
+        await press(page, "Yes")
+        await said(page).to_have_text("Your yes is recorded")
+        await expect(page.get_by_role("status")).to_contain_text("A) Run all tests sequentially")
+        answered = await office.desk.get(approval.approval_id)
+    assert (answered.state, answered.mode) == ("approved", ExecutionMode.SEQUENTIAL)
+
+
+async def test_whoever_only_presses_yes_is_asked_after_each_test(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    async with office_with_page(tmp_path) as (office, served):
+        approval = await office.ask_both()
+        page = await opened(context, served, approval)
+        await tab_to(page, "Yes")
+        await page.keyboard.press("Enter")
+        await said(page).to_have_text("Your yes is recorded")
+        await expect(page.get_by_role("status")).to_contain_text("B) Pause after each test")
+        answered = await office.desk.get(approval.approval_id)
+    assert answered.mode is ExecutionMode.PAUSE
+
+
 async def test_a_no_needs_neither_name_nor_pin(context: BrowserContext, tmp_path: Path) -> None:
     async with office_with_page(tmp_path) as (office, served):
         office.set_pin()
@@ -311,14 +356,16 @@ async def test_the_page_fits_the_smallest_phone_in_both_schemes(
         office.set_pin()
         closed, approval = await office.ask(f"closed-{name}"), await office.ask(name, HIGH)
         await office.ask(f"other-{name}")
+        both = await office.ask_both("cmp-" + "x" * 60)
         page = await opened(context, served, closed)
         await press(page, "No")
         await expect(page.get_by_role("status")).to_be_visible()
         assert await page.evaluate("document.documentElement.scrollWidth") <= 320
-        await page.goto(str(await served.link_to(approval.approval_id)))
-        await expect(page.get_by_role("button", name="Yes")).to_be_visible()
-        assert await page.evaluate("document.documentElement.scrollWidth") <= 320
-        assert await page.evaluate(STICKS_OUT) == []
+        for one in (both, approval):
+            await page.goto(str(await served.link_to(one.approval_id)))
+            await expect(page.get_by_role("button", name="Yes")).to_be_visible()
+            assert await page.evaluate("document.documentElement.scrollWidth") <= 320
+            assert await page.evaluate(STICKS_OUT) == []
         ground = await page.evaluate("getComputedStyle(document.body).backgroundColor")
         lightness = sum(int(part) for part in ground[4:-1].split(","))
         assert (lightness > 380) is (scheme == "light")

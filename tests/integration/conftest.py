@@ -5,9 +5,11 @@ from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
 
 from benchgate.database import sqlite_url
 from benchgate.gate.approvals.record import Record
+from benchgate.gate.store import open_store
 from tests.integration.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.integration.records import opened
 from tests.integration.servers import PostgresServer
@@ -56,6 +58,22 @@ def record(record_url: str) -> Iterator[Record]:
     record = opened(record_url)
     yield record
     record.close()
+
+
+@pytest.fixture
+def engine(record_url: str) -> Iterator[sa.Engine]:
+    """A record with nothing in it, for those who write into it themselves."""
+    engine = open_store(record_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def other_engine(record_url: str) -> Iterator[sa.Engine]:
+    """The same record as another process has it open."""
+    engine = open_store(record_url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -62,7 +62,7 @@ def live(url: str, name: str) -> None:
         say(f"approved {approval_id}")
         record.take(approval_id, at=NOON)
         say(f"taken {approval_id}")
-        record.settle(approval_id, "RUNNING", at=NOON)
+        record.settle(approval_id, "RUNNING", run_id=approval_id, at=NOON)
 
 
 ACTS: dict[str, Callable[..., None]] = {"open": open_it, "take": take, "live": live}

@@ -12,12 +12,13 @@ from benchgate.domain.approvals import (
     Standing,
 )
 from benchgate.domain.facts import Difference, StartFacts
-from benchgate.gate.approvals.record import Draft, Found, Record
+from benchgate.gate.approvals.drafts import Draft
+from benchgate.gate.approvals.record import Found, Record
 from benchgate.gate.store import open_store
+from tests.unit.asked import entries_of
 from tests.unit.examples import NOON, config_of, facts_of
 
 LIFETIMES = Lifetimes(question=timedelta(minutes=30), answer=timedelta(minutes=10))
-ENTRIES_MAX = 10_000
 YES = Answer(event=ApprovalEvent.APPROVE, note="go")
 NO = Answer(event=ApprovalEvent.DECLINE, note="not now")
 CANCEL = Answer(event=ApprovalEvent.CANCEL)
@@ -94,4 +95,4 @@ def dismissed(record: Record, approval_id: str, *, at: datetime = NOON) -> Appro
 
 def events(record: Record) -> list[str]:
     """What the ledger tells, from the first entry to the last."""
-    return [entry.event.value for entry in reversed(record.last_entries(ENTRIES_MAX))]
+    return [entry.event.value for entry in entries_of(record)]

@@ -36,6 +36,7 @@ from tests.integration.records import (
     minutes,
     opened,
 )
+from tests.unit.asked import entries_of
 from tests.unit.examples import HIGH, NOON, config_of, facts_of
 
 
@@ -90,7 +91,7 @@ def test_each_other_client_that_joins_is_written_down_once(record: Record) -> No
     third = OTHER_HOST.model_copy(update={"principal": "somebody"})
     ask(record, draft_of("a2", asked=third))
     assert events(record) == [Moment.ASK, Moment.JOIN, Moment.JOIN]
-    newest, older = record.last_entries(2)
+    older, newest = entries_of(record)[-2:]
     assert (older.asked, newest.asked) == (OTHER_HOST, third)
 
 

@@ -161,7 +161,7 @@ def test_a_record_that_two_processes_open_at_once_gets_its_tables_once(record_ur
     with engine.begin() as tx:
         versions = tx.scalars(sa.text("SELECT version FROM schema_version")).all()
     engine.dispose()
-    assert versions == [1]
+    assert sorted(versions) == list(range(1, len(CHANGES) + 1))
     assert check(record_url).is_whole
 
 
@@ -218,7 +218,9 @@ def test_a_record_of_a_newer_version_is_refused_and_left_alone(
 ) -> None:
     newer = open_database(record_url, [*CHANGES, unchanged])
     newer.dispose()
-    with pytest.raises(StoreError, match="schema version 2; this benchgate knows 1"):
+    known = len(CHANGES)
+    told = f"schema version {known + 1}; this benchgate knows {known}"
+    with pytest.raises(StoreError, match=told):
         open_store(record_url)
     assert ask(record).standing is Standing.FRESH
 

@@ -6,7 +6,7 @@ from typing import Any
 from benchgate.domain import cost, preflight
 from benchgate.domain.approvals import Approval, ApprovalState, Asked, Channel, subject_of
 from benchgate.domain.contract import RunDetail
-from benchgate.domain.facts import StartFacts, start_facts
+from benchgate.domain.facts import ComparisonFacts, Facts, ListedTest, StartFacts, start_facts
 from benchgate.domain.preflight import PreflightReport, PreflightWarning, Severity
 from benchgate.domain.runs import LiveMetrics, RunSnapshot, Summary
 from benchgate.domain.templates import Template, TemplateConfig
@@ -95,13 +95,38 @@ def facts_of(config: TemplateConfig | None = None, *warnings: PreflightWarning) 
     return start_facts(run, preflight=report_of(*warnings), cost=cost.estimate(config))
 
 
-def approval_of(facts: StartFacts | None = None, **changes: object) -> Approval:
+def comparison_facts_of(**changes: object) -> ComparisonFacts:
+    """What a person is shown of a comparison of two tests with *changes*; none has run yet."""
+    shown = facts_of().model_dump(exclude={"run_id", "template_name"})
+    tests = tuple(
+        ListedTest.model_validate(
+            shown
+            | {
+                "template_name": f"Orders lookup, {variant}",
+                "variant": variant,
+                "template_id": f"tpl-{number}",
+            }
+        )
+        for number, variant in enumerate(("X-Small", "Small"), start=1)
+    )
+    known = {
+        "comparison_id": "cmp-456abc",
+        "comparison_type": "warehouse_size",
+        "tests": tests,
+        "order": (0, 1),
+        "done": 0,
+        "cautions": (),
+    }
+    return ComparisonFacts.model_validate(known | changes)
+
+
+def approval_of(facts: Facts | None = None, **changes: object) -> Approval:
     """An open question about *facts* with *changes*."""
     facts = facts or facts_of()
     known = {
         "approval_id": "a1",
         "subject": subject_of(facts),
-        "name": facts.template_name,
+        "name": facts.name,
         "facts": facts,
         "digest": facts.digest,
         "question": "Start?",

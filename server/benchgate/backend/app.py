@@ -136,6 +136,9 @@ def _routers(
     streams, door = live.Streams(watch), page.Door(parts.keys)
     return [
         template_api.routes(parts.templates, clock),
+        template_api.readiness_routes(
+            parts.templates, parts.conductor, parts.preflight, connections=parts.connections
+        ),
         connection_api.routes(parts.connections, drivers, clock=clock),
         run_api.record_routes(runs, parts.templates, watch=watch, keys=parts.keys, clock=clock),
         run_api.control_routes(parts.conductor, parts.preflight, runs, watch=parts.watch),

@@ -8,19 +8,38 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 
-from benchgate.domain.approvals import Approval, ApprovalEvent, ApprovalState, SubjectKind
+from benchgate.domain.approvals import (
+    Approval,
+    ApprovalEvent,
+    ApprovalState,
+    ExecutionMode,
+    SubjectKind,
+)
 from benchgate.domain.text import MESSAGE_CHARACTERS_MAX, NAME_CHARACTERS_MAX, code, one_line
 from benchgate.domain.values import Value
 
 DECISION_FIELD = "decision"
 NOTE_FIELD = "note"
 TYPED_FIELD = "typed_name"
+MODE_FIELD = "mode"
 NOTE_CHARACTERS_MAX = MESSAGE_CHARACTERS_MAX
 
 DECISIONS: dict[str, ApprovalEvent] = {
     "yes": ApprovalEvent.APPROVE,
     "no": ApprovalEvent.DECLINE,
     "modify": ApprovalEvent.MODIFY,
+}
+# How several tests are to run, as a form offers it; whoever chooses neither gets the pause.
+MODES: dict[str, ExecutionMode] = {
+    "A) sequential": ExecutionMode.SEQUENTIAL,
+    "B) pause": ExecutionMode.PAUSE,
+}
+MODE_WORDS: dict[str, ExecutionMode] = {
+    "a": ExecutionMode.SEQUENTIAL,
+    "sequential": ExecutionMode.SEQUENTIAL,
+    "sequentially": ExecutionMode.SEQUENTIAL,
+    "b": ExecutionMode.PAUSE,
+    "pause": ExecutionMode.PAUSE,
 }
 # Only words that say yes to a start and to nothing else. A reference to something said earlier is
 # what agents write who did not ask, so it is not among them.
@@ -32,6 +51,8 @@ YES_WORDS = frozenset(
         "yes start it",
         "yes start the test",
         "yes start this test",
+        "yes start the tests",
+        "yes start these tests",
         "yes go ahead",
         "yes run it",
     }
@@ -40,7 +61,7 @@ NO_WORDS = frozenset({"no", "no thanks", "no stop", "no dont", "no do not start"
 MODIFY_WORD = "modify"
 # Signs that change nothing about a word. A question mark does, and so may every other sign; the
 # ellipsis stands where words were cut off.
-PUNCTUATION = re.compile(r"[.,;:!'\"\u2018\u2019\u201c\u201d\u2013-]")
+PUNCTUATION = re.compile(r"[.,;:!)'\"\u2018\u2019\u201c\u201d\u2013-]")
 
 
 class Answer(Value):
@@ -48,6 +69,7 @@ class Answer(Value):
 
     event: ApprovalEvent
     note: str = ""
+    mode: ExecutionMode | None = None
 
 
 DOUBT = Answer(event=ApprovalEvent.DOUBT)
@@ -74,7 +96,11 @@ def is_typed(expected: str | None, typed: object) -> bool:
 
 
 def read_answer(
-    action: str, content: Mapping[str, object] | None, *, typed: str | None = None
+    action: str,
+    content: Mapping[str, object] | None,
+    *,
+    typed: str | None = None,
+    asks_mode: bool = False,
 ) -> Answer:
     """What a dialog's outcome means.
 
@@ -82,6 +108,7 @@ def read_answer(
         action: `accept`, `decline` or `cancel`, as the protocol has it.
         content: the form's fields, if any came.
         typed: the name that a yes has to come with.
+        asks_mode: whether a yes may come with a choice of `MODES`; without one it is the pause.
     """
     if action == "decline":
         return Answer(event=ApprovalEvent.DECLINE)
@@ -89,21 +116,41 @@ def read_answer(
         return Answer(event=ApprovalEvent.CANCEL)
     fields = content or {}
     decision, note = fields.get(DECISION_FIELD), fields.get(NOTE_FIELD, "")
-    known = {DECISION_FIELD, NOTE_FIELD, *([] if typed is None else [TYPED_FIELD])}
+    asked = {TYPED_FIELD: typed is not None, MODE_FIELD: asks_mode}
+    known = {DECISION_FIELD, NOTE_FIELD, *(field for field, is_asked in asked.items() if is_asked)}
     if fields.keys() - known or not isinstance(decision, str) or not isinstance(note, str | None):
         return DOUBT
     event = DECISIONS.get(decision, ApprovalEvent.DOUBT)
     if event is ApprovalEvent.APPROVE and not is_typed(typed, fields.get(TYPED_FIELD)):
         event = ApprovalEvent.DOUBT
-    return Answer(event=event, note=one_line(note or "", NOTE_CHARACTERS_MAX))
+    told = one_line(note or "", NOTE_CHARACTERS_MAX)
+    if not asks_mode or event is not ApprovalEvent.APPROVE:
+        return Answer(event=event, note=told)
+    mode = read_mode(fields.get(MODE_FIELD))
+    return Answer(event=event, note=told, mode=mode) if mode else DOUBT
 
 
-def read_words(words: str) -> Answer:
-    """What a person's words in a chat mean; they are kept as the note, as they were handed in."""
+def read_mode(chosen: object) -> ExecutionMode | None:
+    """How several tests are to run: the pause if nothing was chosen, None for what is no choice."""
+    if chosen in (None, ""):
+        return ExecutionMode.PAUSE
+    return MODES.get(chosen) if isinstance(chosen, str) else None
+
+
+def read_words(words: str, *, asks_mode: bool = False) -> Answer:
+    """What a person's words in a chat mean; they are kept as the note, as they were handed in.
+
+    Where *asks_mode*, the last word of a yes may choose: `A`, `B` or a word for it.
+    """
     note = one_line(words, NOTE_CHARACTERS_MAX)
     plain = " ".join(PUNCTUATION.sub("", note.casefold()).split())
+    mode = None
+    if asks_mode:
+        yes, _, last = plain.rpartition(" ")
+        chosen = MODE_WORDS.get(last)
+        plain, mode = (yes, chosen) if chosen else (plain, ExecutionMode.PAUSE)
     if plain in YES_WORDS:
-        return Answer(event=ApprovalEvent.APPROVE, note=note)
+        return Answer(event=ApprovalEvent.APPROVE, note=note, mode=mode)
     if plain in NO_WORDS:
         return Answer(event=ApprovalEvent.DECLINE, note=note)
     if plain.split(" ", 1)[0] == MODIFY_WORD:

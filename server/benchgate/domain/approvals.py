@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from benchgate.domain.facts import StartFacts
+from benchgate.domain.facts import ComparisonFacts, Facts
 from benchgate.domain.values import Value
 from benchgate.errors import Conflict
 
@@ -118,6 +118,13 @@ class Channel(StrEnum):
     CHAT = "chat"
 
 
+class ExecutionMode(StrEnum):
+    """How a person wants several tests run."""
+
+    SEQUENTIAL = "sequential"  # the next one starts by itself when one has completed
+    PAUSE = "pause"  # each one has a question of its own
+
+
 class Asked(Value):
     """Who was asked and how, as far as the protocol tells."""
 
@@ -141,7 +148,7 @@ class Approval(Value):
     approval_id: str
     subject: Subject
     name: str
-    facts: StartFacts
+    facts: Facts
     digest: str
     question: str
     question_digest: str
@@ -152,6 +159,7 @@ class Approval(Value):
     answered_at: datetime | None = None
     used_at: datetime | None = None
     note: str = ""
+    mode: ExecutionMode | None = None  # of a yes to several tests
     result: str | None = None
     dialog_until: datetime | None = None
     code_digest: str | None = None
@@ -172,6 +180,11 @@ class Approval(Value):
         """Whether it may still be put by a client, and not by page, terminal or chat alone."""
         return self.asked.channel in {Channel.ELICITATION, Channel.URL}
 
+    @property
+    def asks_mode(self) -> bool:
+        """Whether a yes may come with how several tests are to run."""
+        return self.subject.kind is SubjectKind.COMPARISON
+
     def expires_at(self, lifetimes: Lifetimes) -> datetime:
         """When it takes no answer any more, or its yes is no longer good."""
         if self.state is ApprovalState.APPROVED:
@@ -183,8 +196,13 @@ class Approval(Value):
         return self.is_live and at > self.expires_at(lifetimes)
 
 
-def subject_of(facts: StartFacts) -> Subject:
-    """What a yes to *facts* would allow: a run, or to start one against the preflight's advice."""
+def subject_of(facts: Facts) -> Subject:
+    """What a yes to *facts* would allow.
+
+    A run, to start one against the preflight's advice, or what is left of a comparison.
+    """
+    if isinstance(facts, ComparisonFacts):
+        return Subject(kind=SubjectKind.COMPARISON, subject_id=facts.comparison_id)
     kind = SubjectKind.RUN if facts.can_proceed else SubjectKind.OVERRIDE
     return Subject(kind=kind, subject_id=facts.run_id)
 

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from benchgate.domain.preflight import PreflightReport, PreflightWarning
 from benchgate.domain.runs import LiveMetrics, Summary
-from benchgate.domain.templates import TemplateConfig
+from benchgate.domain.templates import Template, TemplateConfig
 from benchgate.domain.values import TemplateId, Value
 
 
@@ -70,6 +70,20 @@ class Readiness(Value):
     run: RunDetail
     active_run_id: str | None = None
     preflight: PreflightReport | None = None
+
+
+class TemplateReadiness(Value):
+    """`GET /api/templates/{template_id}/readiness`: what speaks for or against starting it.
+
+    No database is looked at while a run is active: then there are only the warnings that the
+    template alone gives reason for.
+    """
+
+    template: Template
+    connection: str | None = Field(default=None, description="The server, as a person knows it")
+    active_run_id: str | None = None
+    warnings: tuple[PreflightWarning, ...] = ()
+    can_proceed: bool = True
 
 
 class RunRow(Value):

@@ -4,6 +4,7 @@ Rates are Snowflake's credits per hour: virtual warehouses by size (Interactive 
 their own rate) and Snowflake Postgres instances (AWS). A database of one's own has no rate.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from benchgate.domain.templates import SNOWFLAKE_TABLES, LoadMode, TableType, TemplateConfig
@@ -105,6 +106,16 @@ def estimate(config: TemplateConfig) -> Cost:
     cost = spent(config, seconds)
     per_step = stepwise and cost.basis is CostBasis.RATE
     return Cost(credits=cost.credits, basis=CostBasis.STEP) if per_step else cost
+
+
+def total(costs: Sequence[Cost]) -> Cost:
+    """All *costs* together; unknown, or per step, as soon as one of them is."""
+    bases = {cost.basis for cost in costs}
+    known = [cost.credits for cost in costs if cost.credits is not None]
+    if len(known) < len(costs):
+        return Cost(credits=None, basis=CostBasis.UNKNOWN)
+    basis = next((b for b in (CostBasis.STEP, CostBasis.RATE) if b in bases), CostBasis.LOCAL)
+    return Cost(credits=round(sum(known), CREDIT_DIGITS), basis=basis)
 
 
 def spent(config: TemplateConfig, seconds: float) -> Cost:

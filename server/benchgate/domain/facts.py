@@ -1,4 +1,7 @@
-"""Everything a person is shown before a start, its digest, and what differs between two of them."""
+"""Everything a person is shown before a start, its digest, and what differs between two of them.
+
+A start is that of one run, or of the tests that are left of a comparison.
+"""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +11,8 @@ from typing import Any
 from pydantic import ConfigDict
 
 from benchgate.domain.contract import RunDetail
-from benchgate.domain.cost import Cost
+from benchgate.domain.cost import Cost, total
+from benchgate.domain.likeness import Caution
 from benchgate.domain.preflight import PreflightReport, PreflightWarning
 from benchgate.domain.templates import TemplateConfig
 from benchgate.domain.text import ELLIPSIS, NAME_CHARACTERS_MAX, digest_of, one_line
@@ -20,18 +24,21 @@ BLANK = "\u2423"
 PARTING_CHARACTERS = 20
 # Keys of a configuration are a backend's to choose: marked, none of them is the key of a fact.
 CONFIG_MARK = "config:"
+# Before the key of a fact, after the number of the test in a comparison that it belongs to.
+NUMBER_MARK = "\n"
 OWN_NAMES = frozenset(
     {"test", "connection", "pre-flight warnings", "pre-flight verdict", "estimated cost"}
 )
 
 
-class StartFacts(Value):
-    """Everything a person is shown before a run starts, and nothing else."""
+class TestFacts(Value):
+    """What one test would do, and what speaks against it; the same for every run of it."""
+
+    __test__ = False  # pytest: a value, not a test
 
     # Else a NaN of a backend's own key would be another value, and digest, once it was stored.
     model_config = ConfigDict(ser_json_inf_nan="constants")
 
-    run_id: str
     template_name: str
     config: TemplateConfig
     connection: str | None
@@ -39,12 +46,84 @@ class StartFacts(Value):
     warnings: tuple[PreflightWarning, ...]
     can_proceed: bool
 
+
+class StartFacts(TestFacts):
+    """Everything a person is shown before a run starts, and nothing else."""
+
+    run_id: str
+
     @property
     def digest(self) -> str:
         """SHA-256 over the facts in a canonical form, as 64 hexadecimal digits."""
-        # Sorted, because a backend may give the same template's keys in another order next time.
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return digest_of(canonical)
+        return _digest(self)
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        return self.template_name
+
+
+class ListedTest(TestFacts):
+    """One test of a comparison: what a person calls it there, and what it would do."""
+
+    variant: str
+    template_id: str
+
+
+class ComparisonFacts(Value):
+    """Everything a person is shown before the tests that are left of a comparison start.
+
+    `order` has an index into `tests` for each run that is left, in their order; `done` counts the
+    runs that have completed.
+    """
+
+    model_config = ConfigDict(ser_json_inf_nan="constants")
+
+    comparison_id: str
+    comparison_type: str
+    tests: tuple[ListedTest, ...]
+    order: tuple[int, ...]
+    done: int
+    cautions: tuple[Caution, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the facts in a canonical form, as 64 hexadecimal digits."""
+        return _digest(self)
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        variants = ", ".join(test.variant for test in self.tests)
+        return f"{len(self.tests)} tests: {variants}"
+
+    @property
+    def expected_seconds(self) -> int | None:
+        """Warm-up and measurement of all runs that are left; None where one's end is open."""
+        seconds = [self.tests[index].config.expected_seconds for index in self.order]
+        known = [one for one in seconds if one is not None]
+        return sum(known) if len(known) == len(seconds) else None
+
+    @property
+    def estimated_cost(self) -> Cost:
+        """The credits of all runs that are left."""
+        return total([self.tests[index].estimated_cost for index in self.order])
+
+
+Facts = StartFacts | ComparisonFacts
+
+
+def _digest(facts: Facts) -> str:
+    # Sorted, because a backend may give the same template's keys in another order next time.
+    return digest_of(json.dumps(facts.model_dump(mode="json"), sort_keys=True))
+
+
+def is_same_test(one: TestFacts, other: TestFacts) -> bool:
+    """Whether both would do the same, and the same speaks against them."""
+    fields = set(TestFacts.model_fields)
+    return one.model_dump(mode="json", include=fields) == other.model_dump(
+        mode="json", include=fields
+    )
 
 
 def start_facts(run: RunDetail, *, preflight: PreflightReport, cost: Cost) -> StartFacts:
@@ -75,9 +154,12 @@ class Told(Value):
     shown: str
 
 
-def differences(before: StartFacts, after: StartFacts) -> tuple[Difference, ...]:
+def differences(before: Facts, after: Facts) -> tuple[Difference, ...]:
     """What differs between two sets of facts, in words a person knows them by."""
-    old, new = _told(before), _told(after)
+    return _differing(_told(before), _told(after))
+
+
+def _differing(old: Mapping[str, Told], new: Mapping[str, Told]) -> tuple[Difference, ...]:
     keys = [*new, *(key for key in old if key not in new)]
     pairs = [(key, old.get(key, ABSENT), new.get(key, ABSENT)) for key in keys]
     return tuple(_difference(key, was, now) for key, was, now in pairs if was.exact != now.exact)
@@ -103,7 +185,27 @@ def _apart(before: str, after: str) -> tuple[str, str]:
     return first, second
 
 
-def _told(facts: StartFacts) -> dict[str, Told]:
+def differing_test(before: TestFacts, after: TestFacts) -> tuple[Difference, ...]:
+    """What differs in what a test would do, whichever run of it is meant."""
+    return _differing(_told_of_test(before), _told_of_test(after))
+
+
+def _told(facts: Facts) -> dict[str, Told]:
+    """Each fact under its key."""
+    if isinstance(facts, StartFacts):
+        return _told_of_test(facts)
+    told = {
+        "runs left": _fact(len(facts.order)),
+        "cautions": _fact([caution.model_dump(mode="json") for caution in facts.cautions]),
+    }
+    for number, test in enumerate(facts.tests, start=1):
+        of_test = {"variant": _fact(test.variant), "template": _fact(test.template_id)}
+        for key, fact in (of_test | _told_of_test(test)).items():
+            told[f"{number}{NUMBER_MARK}{key}"] = fact
+    return told
+
+
+def _told_of_test(facts: TestFacts) -> dict[str, Told]:
     """Each fact under its key; the cost last, where a reader looks for it."""
     config: Mapping[str, Any] = facts.config.model_dump(mode="json")
     warnings = [warning.model_dump(mode="json") for warning in facts.warnings]
@@ -122,6 +224,9 @@ def _told(facts: StartFacts) -> dict[str, Told]:
 
 def _name(key: str) -> str:
     """What a person calls the fact under *key*; a backend's own key cannot pass for another."""
+    number, mark, rest = key.partition(NUMBER_MARK)
+    if mark and number.isdecimal():
+        return f"test {number}, {_name(rest)}"
     name = one_line(key.removeprefix(CONFIG_MARK).replace("_", " "), NAME_CHARACTERS_MAX)
     clashes = key.startswith(CONFIG_MARK) and (not name or name.lower() in OWN_NAMES)
     return f"{name or NOTHING} (configuration)" if clashes else name

@@ -13,7 +13,14 @@ from enum import StrEnum
 
 from pydantic import Field, ValidationError
 
-from benchgate.domain.approvals import ApprovalEvent, ApprovalState, Asked, Channel, Subject
+from benchgate.domain.approvals import (
+    ApprovalEvent,
+    ApprovalState,
+    Asked,
+    Channel,
+    ExecutionMode,
+    Subject,
+)
 from benchgate.domain.text import digest_of
 from benchgate.domain.values import Value
 
@@ -29,6 +36,7 @@ class Moment(StrEnum):
     WITHDRAW = "withdraw"  # a dialog was taken away unanswered: its time or its call was over
     REOPEN = "reopen"  # a person opened a closed question again
     CODE = "code"  # a one-time code was given out for the chat
+    COVER = "cover"  # a run of a comparison is to start on the yes to the whole
     SETTLE = "settle"  # what became of the start is known
     NOBODY = "nobody"  # there was no channel by which a person could have been asked
     STRAY = "stray"  # an answer came to a question that took none
@@ -59,6 +67,7 @@ class Entry(Value):
     digest: str | None = None
     question_digest: str | None = None
     note: str | None = None
+    mode: ExecutionMode | None = None
     result: str | None = None
     previous: str
 
@@ -119,7 +128,7 @@ def first_break(links: Iterable[Link], *, head: str | None = None) -> Break | No
 class Stored(Value):
     """What both the record and the ledger have of a question, to hold one against the other.
 
-    `channel` and `note` are those of a person's answer, where one counts.
+    `channel`, `note` and `mode` are those of a person's answer, where one counts.
     """
 
     state: str
@@ -127,6 +136,7 @@ class Stored(Value):
     digest: str | None = None
     channel: str | None = None
     note: str | None = None
+    mode: str | None = None
 
 
 def drift(links: Sequence[Link], stored: Mapping[str, Stored]) -> tuple[str, ...]:
@@ -156,9 +166,10 @@ def _told_by(entry: Entry) -> dict[str, str | None]:
     told = {name: value for name, value in news.items() if value is not None}
     if entry.event in ANSWERS:
         channel = entry.channel.value if entry.channel else None
-        return told | {"channel": channel, "note": entry.note}
+        mode = entry.mode.value if entry.mode else None
+        return told | {"channel": channel, "note": entry.note, "mode": mode}
     # What ended without a person's answer has none.
-    return told | ({"channel": None, "note": None} if entry.event in ENDS else {})
+    return told | ({"channel": None, "note": None, "mode": None} if entry.event in ENDS else {})
 
 
 def _flaw(link: Link, *, seq: int, previous: str) -> str | None:

@@ -3,6 +3,7 @@
 What only a look at the database can tell comes from the backend as warnings of the same shape.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -43,8 +44,14 @@ class PreflightReport(Value):
 
 def report(run_id: str, warnings: list[PreflightWarning]) -> PreflightReport:
     """The report of *warnings*: a high one means that the run cannot proceed as it is."""
-    blocked = any(warning.severity is Severity.HIGH for warning in warnings)
-    return PreflightReport(run_id=run_id, warnings=tuple(warnings), can_proceed=not blocked)
+    return PreflightReport(
+        run_id=run_id, warnings=tuple(warnings), can_proceed=may_proceed(warnings)
+    )
+
+
+def may_proceed(warnings: Sequence[PreflightWarning]) -> bool:
+    """Whether none of *warnings* is a high one."""
+    return all(warning.severity is not Severity.HIGH for warning in warnings)
 
 
 def warnings_of(config: TemplateConfig) -> list[PreflightWarning]:

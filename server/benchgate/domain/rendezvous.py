@@ -8,7 +8,7 @@ from pydantic import SecretStr, field_serializer
 
 from benchgate.domain.values import Value
 
-CONTRACT_VERSION = 2
+CONTRACT_VERSION = 3
 
 RECORD_FILE = "backend.json"
 LOCK_FILE = "backend.lock"

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from pydantic import Field
+
 from benchgate.domain.evidence import Evidence
 from benchgate.domain.runs import RunSnapshot, RunStatus, Summary
 from benchgate.domain.values import Value
@@ -20,11 +22,42 @@ class RunResult(Value):
     estimated_cost: float | None = None
 
 
+class Figure(Value):
+    """One metric of one test; `delta` and `delta_pct` are against the first test's."""
+
+    metric: str
+    value: float
+    runs: int
+    std_error: float | None = Field(default=None, description="Of the mean, with several runs")
+    delta: float | None = None
+    delta_pct: float | None = None
+
+
+class TestResult(Value):
+    """One test: the runs that count, and their figures. Only completed runs count."""
+
+    __test__ = False  # pytest: a value, not a test
+
+    variant: str
+    template_name: str
+    status: str
+    run_ids: tuple[str, ...]
+    figures: tuple[Figure, ...] = ()
+
+    def figure(self, metric: str) -> Figure | None:
+        """The figure of one metric, if there is one."""
+        return next((one for one in self.figures if one.metric == metric), None)
+
+
 class HandOver(Value):
-    """The specification's output for one run; for several, one entry each in `results`."""
+    """The specification's output for one run, for several (`results`) or for a comparison."""
 
     run_ids: tuple[str, ...]
     status: str
+    comparison_id: str | None = None
+    comparison_type: str | None = None
+    variants: tuple[str, ...] | None = None
+    tests: tuple[TestResult, ...] | None = None
     summary_metrics: Summary | None = None
     duration_seconds: float | None = None
     estimated_cost: float | None = None

@@ -10,6 +10,9 @@ RunId = Annotated[str, Field(pattern=ID_PATTERN, description="Run id from create
 TemplateId = Annotated[
     str, Field(pattern=ID_PATTERN, description="Template id from list_templates")
 ]
+ComparisonId = Annotated[
+    str, Field(pattern=ID_PATTERN, description="Comparison id from create_comparison")
+]
 Percentage = Annotated[float, Field(ge=0, le=100)]
 
 

@@ -5,7 +5,6 @@ httpx. It never repeats a request that changes something: whether a start that g
 happened is found out by reading the state.
 """
 
-import json
 import math
 from collections import OrderedDict
 from collections.abc import Generator, Mapping
@@ -14,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 import anyio
 import httpx
-from pydantic import SecretStr, TypeAdapter, ValidationError
+from pydantic import SecretStr, TypeAdapter
 
 from benchgate.domain.contract import (
     ConnectionList,
@@ -27,39 +26,25 @@ from benchgate.domain.contract import (
     RunRow,
     Series,
     StartRun,
+    TemplateReadiness,
     TestStatus,
 )
-from benchgate.domain.preflight import PreflightReport
+from benchgate.domain.preflight import PreflightReport, may_proceed, warnings_of
 from benchgate.domain.runs import RunSnapshot
 from benchgate.domain.templates import Template, TemplateDraft
 from benchgate.domain.text import one_line
 from benchgate.domain.values import Value
-from benchgate.errors import (
-    BackendError,
-    BackendUnavailable,
-    BenchgateError,
-    Conflict,
-    InvalidInput,
-    NotFound,
-    Unauthorized,
-)
+from benchgate.errors import BackendUnavailable, BenchgateError, Unauthorized
+from benchgate.gate.responses import content_of, our_errors, parsed
 
 REQUEST_TIMEOUT_SECONDS = 20
 CONNECT_TIMEOUT_SECONDS = 3
 # So lately has a backend answered that it can be taken to be there still.
 ALIVE_SECONDS = 0.5
 LOOK_AFTER_ACT_SECONDS_MAX = 5
-ANSWER_BYTES_MAX = 8_000_000
 REMEMBERED_RUNS_MAX = 1_000
 
 Shape = TypeVar("Shape")
-
-CLIENT_ERRORS: dict[int, type[BenchgateError]] = {
-    404: NotFound,
-    400: InvalidInput,
-    409: Conflict,
-    422: InvalidInput,
-}
 
 
 class Address(Value):
@@ -73,6 +58,11 @@ class Address(Value):
 
 class Whereabouts(Protocol):
     """Knows where the backend is, and may have to start it first."""
+
+    @property
+    def identity(self) -> str:
+        """What tells this backend from others, whether it is alive or not, as 64 hex digits."""
+        ...
 
     async def ensure(self) -> Address:
         """The backend's address; it is alive, or ought to be."""
@@ -107,6 +97,24 @@ class Backend:
         body = draft.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
         return await self._post("/api/templates/", TypeAdapter(Template), body=body)
 
+    async def template_readiness(self, template_id: str) -> TemplateReadiness:
+        """What speaks for or against starting a template now, before there is a run of it.
+
+        Only the embedded backend looks at the target of what is no run yet.
+        """
+        if await self._is_embedded():
+            path = f"/api/templates/{template_id}/readiness"
+            return await self._get(path, TypeAdapter(TemplateReadiness))
+        template = await self.template(template_id)
+        warnings = warnings_of(template.config)
+        return TemplateReadiness(
+            template=template,
+            connection=template.config.connection_id or None,
+            active_run_id=await self.active_run_id(),
+            warnings=tuple(warnings),
+            can_proceed=may_proceed(warnings),
+        )
+
     async def connections(self) -> ConnectionList:
         """All saved connections."""
         return await self._get("/api/connections/", TypeAdapter(ConnectionList))
@@ -130,8 +138,7 @@ class Backend:
 
     async def readiness(self, run_id: str) -> Readiness | None:
         """All that speaks for or against a start now; None where that takes several questions."""
-        address = self._address = self._address or await self._whereabouts.ensure()
-        if not address.is_embedded:
+        if not await self._is_embedded():
             return None
         ready = await self._get(f"/api/runs/{run_id}/readiness", TypeAdapter(Readiness))
         self._remember(run_id, ready.run.test_id)
@@ -181,9 +188,18 @@ class Backend:
         """The run that loads the backend now, where it says so."""
         return (await self._get("/health", TypeAdapter(Health))).active_run_id
 
+    @property
+    def identity(self) -> str:
+        """The backend within which tests run one at a time, without asking or starting it."""
+        return self._whereabouts.identity
+
     async def is_known_alive(self) -> bool:
         """Whether there is a backend to ask without starting one."""
         return await self._whereabouts.find() is not None
+
+    async def _is_embedded(self) -> bool:
+        address = self._address = self._address or await self._whereabouts.ensure()
+        return address.is_embedded
 
     async def _test_id(self, run_id: str) -> str:
         return self._test_ids.get(run_id) or (await self.run(run_id)).test_id
@@ -239,11 +255,11 @@ class Backend:
             with anyio.fail_after(REQUEST_TIMEOUT_SECONDS):
                 response = await self._http.send(request, stream=True)
                 try:
-                    content = await _read(response)
+                    content = await content_of(response)
                 finally:
                     await response.aclose()
         self._heard_at = anyio.current_time()
-        return _parse(response, content, shape)
+        return parsed(response, content, shape)
 
 
 TIMEOUT = httpx.Timeout(REQUEST_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS)
@@ -261,81 +277,6 @@ def within(seconds: float) -> Generator[None]:
             yield
     except TimeoutError as exc:
         raise BackendUnavailable(f"The backend did not answer within {seconds:g} s.") from exc
-
-
-@contextmanager
-def our_errors() -> Generator[None]:
-    """Translate what httpx and the clock raise, so that no caller has to know either."""
-    try:
-        yield
-    except (httpx.TransportError, httpx.InvalidURL, TimeoutError) as exc:
-        kind = (
-            "did not answer in time"
-            if isinstance(exc, (httpx.TimeoutException, TimeoutError))
-            else "could not be reached"
-        )
-        raise BackendUnavailable(f"The backend {kind}.") from exc
-    except httpx.DecodingError as exc:
-        raise BackendError("The backend sent an answer that cannot be decoded.") from exc
-
-
-async def _read(response: httpx.Response) -> bytes:
-    """The body, up to a limit: an answer without end must not fill the memory."""
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.aiter_bytes():
-        size += len(chunk)
-        if size > ANSWER_BYTES_MAX:
-            raise BackendError(f"The backend's answer is larger than {ANSWER_BYTES_MAX} bytes.")
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _parse(response: httpx.Response, content: bytes, shape: TypeAdapter[Shape]) -> Shape:
-    path, status = response.request.url.path, response.status_code
-    if not response.is_success:
-        raise _refusal(response, content)
-    try:
-        return shape.validate_json(content)
-    except ValidationError as exc:
-        first = exc.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "body"
-        raise BackendError(
-            f"The backend's answer {status} to {path} cannot be read: {where}: {first['msg']}."
-        ) from exc
-
-
-def _refusal(response: httpx.Response, content: bytes) -> BenchgateError:
-    """An error status as one of our errors, with the backend's own words, bounded."""
-    status = response.status_code
-    detail, hint = _words(content)
-    if status in CLIENT_ERRORS and detail:
-        return CLIENT_ERRORS[status](detail, hint=hint)
-    if status in {401, 403}:
-        return Unauthorized(
-            f"The backend refused the credentials ({status}).",
-            hint="Set BENCHGATE_BACKEND_TOKEN to the backend's token.",
-        )
-    if response.has_redirect_location:
-        return BackendError(
-            f"The backend answered {status}, a redirect, which is not followed.",
-            hint="Set BENCHGATE_BACKEND_URL to the address that the backend itself serves.",
-        )
-    return BackendError(f"The backend answered {status}: {detail or 'no readable message'}.")
-
-
-def _words(content: bytes) -> tuple[str, str | None]:
-    """The `detail` and `hint` of an error body; text that is no JSON object has neither."""
-    try:
-        body = json.loads(content)
-    except (ValueError, RecursionError):
-        return "", None
-    if not isinstance(body, dict):
-        return "", None
-    detail: object = body.get("detail")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    hint: object = body.get("hint")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    text = detail if isinstance(detail, str) else json.dumps(detail) if detail else ""
-    return one_line(text), one_line(hint) if isinstance(hint, str) else None
 
 
 def _snapshot(run_id: str, status: TestStatus, *, dashboard_url: str | None) -> RunSnapshot:

@@ -89,6 +89,8 @@ FILTERS = {
     "ms": figures.ms,
     "pct": figures.pct,
     "share": figures.share,
+    "difference": figures.difference,
+    "difference_pct": figures.difference_pct,
     "clock": figures.clock,
     "spent": figures.credits_spent,
     "estimated": figures.credits_estimated,

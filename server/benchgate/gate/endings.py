@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from benchgate.domain.answers import StartOutcome, outcome_of
-from benchgate.domain.approvals import Approval, ApprovalState, SubjectKind
-from benchgate.domain.facts import StartFacts
+from benchgate.domain.approvals import Approval, ApprovalState, SubjectKind, subject_of
+from benchgate.domain.facts import Facts
 from benchgate.domain.runs import RunSnapshot
 from benchgate.domain.values import Value
 from benchgate.gate.facts import Obstacle
@@ -23,18 +23,18 @@ class Offer(Value):
 
 
 class Started(Value):
-    """The run has been started by this call."""
+    """A run has been started by this call."""
 
     snapshot: RunSnapshot
 
 
 class NotStarted(Value):
-    """The run has not been started by this call."""
+    """Nothing has been started by this call; `subject_id` is a run, or a comparison."""
 
-    run_id: str
+    subject_id: str
     outcome: StartOutcome
     reason: str
-    template_name: str = ""
+    name: str = ""
     note: str = ""
     offer: Offer = Offer()
 
@@ -42,9 +42,9 @@ class NotStarted(Value):
 class Changed(Value):
     """The facts, read at `read_at`, are not what was asked about: the person is asked again."""
 
-    facts: StartFacts
+    facts: Facts
     read_at: datetime
-    before: StartFacts
+    before: Facts
 
 
 Ending = Started | NotStarted
@@ -59,7 +59,7 @@ REASONS: dict[ApprovalState, str] = {
     "came sooner than a person answers.",
     ApprovalState.EXPIRED: "The question, or the yes to it, had expired.",
     ApprovalState.SUPERSEDED: "What was asked about has changed since; another question counts.",
-    ApprovalState.USED: "The yes to this question has been used, and starts one run once.",
+    ApprovalState.USED: "The yes to this question has been used, and starts what it names once.",
 }
 NAME_MISSING = (
     "The preflight says that this run should not go ahead, and what came back was no yes with the "
@@ -72,30 +72,36 @@ def not_approved(approval: Approval, *, offer: Offer | None = None) -> NotStarte
     doubted = approval.state is ApprovalState.NOT_CREDIBLE
     unnamed = doubted and approval.subject.kind is SubjectKind.OVERRIDE
     return NotStarted(
-        run_id=approval.subject.subject_id,
+        subject_id=approval.subject.subject_id,
         outcome=outcome_of(approval),
         reason=NAME_MISSING if unnamed else REASONS[approval.state],
-        template_name=approval.name,
+        name=approval.name,
         note=approval.note,
         offer=offer or Offer(),
     )
 
 
-def waiting(approval: Approval, outcome: StartOutcome, reason: str, *, offer: Offer) -> NotStarted:
+def waiting(
+    approval: Approval, outcome: StartOutcome, reason: str, *, offer: Offer | None = None
+) -> NotStarted:
     """*approval* is open, and this call leaves it so."""
     return NotStarted(
-        run_id=approval.subject.subject_id,
+        subject_id=approval.subject.subject_id,
         outcome=outcome,
         reason=reason,
-        template_name=approval.name,
-        offer=offer,
+        name=approval.name,
+        offer=offer or Offer(),
     )
 
 
 def refused(
-    about: StartFacts | Obstacle, reason: str, *, outcome: StartOutcome = StartOutcome.REFUSED
+    about: Facts | Obstacle, reason: str, *, outcome: StartOutcome = StartOutcome.REFUSED
 ) -> NotStarted:
     """Nobody can start this now."""
+    is_obstacle = isinstance(about, Obstacle)
     return NotStarted(
-        run_id=about.run_id, outcome=outcome, reason=reason, template_name=about.template_name
+        subject_id=about.subject_id if is_obstacle else subject_of(about).subject_id,
+        outcome=outcome,
+        reason=reason,
+        name=about.name,
     )

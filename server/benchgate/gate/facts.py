@@ -6,20 +6,23 @@ from benchgate.domain import cost
 from benchgate.domain.contract import Readiness, RunDetail
 from benchgate.domain.facts import StartFacts, start_facts
 from benchgate.domain.preflight import PreflightReport
-from benchgate.domain.runs import RunStatus, is_terminal
+from benchgate.domain.runs import RunSnapshot, RunStatus, is_terminal
 from benchgate.domain.values import Value
 from benchgate.errors import BackendError, BenchgateError, InvalidInput
 from benchgate.gate.backend import Backend, within
+from benchgate.gate.figures import clock
+from benchgate.gate.names import ToolName
 
 FACTS_SECONDS_MAX = 25
 
 
 class Obstacle(Value):
-    """Why a run cannot start whatever anyone says."""
+    """Why something cannot start whatever anyone says; `active_run_id` is what is in its way."""
 
-    run_id: str
-    template_name: str
+    subject_id: str
+    name: str
     reason: str
+    active_run_id: str | None = None
 
 
 class FactsReader:
@@ -39,12 +42,25 @@ class FactsReader:
             ready = await self._backend.readiness(run_id) or await self._gathered(run_id)
         if ready.run.run_id != run_id:
             raise BackendError("The backend answered about another run than the one asked for.")
-        if reason := _not_startable(ready.run) or _busy(ready):
+        if reason := _not_startable(ready.run):
             return _obstacle(ready.run, reason)
+        if ready.active_run_id is not None:
+            obstacle = _obstacle(ready.run, await self.in_the_way(ready.active_run_id))
+            return obstacle.model_copy(update={"active_run_id": ready.active_run_id})
         if ready.preflight is None:
             raise BackendError("The backend has no preflight for a run that could start.")
         estimated = cost.estimate(ready.run.config)
         return start_facts(ready.run, preflight=ready.preflight, cost=estimated)
+
+    async def in_the_way(self, active_run_id: str) -> str:
+        """Why no test can start while another run is active, and what can be done about it."""
+        told = RunSnapshot(run_id=active_run_id, status=RunStatus.RUNNING)
+        left_seconds = _left_seconds(await self._backend.snapshot_or(told))
+        left = "" if left_seconds is None else f", about {clock(left_seconds)} left"
+        return (
+            f"Run {active_run_id} is active on this backend{left}, and tests run one at a time: "
+            f"wait for it with {ToolName.GET_STATUS} on it, or stop it with {ToolName.STOP_RUN}."
+        )
 
     async def _gathered(self, run_id: str) -> Readiness:
         """The same from a backend that has to be asked for each part of it."""
@@ -85,18 +101,16 @@ class FactsReader:
         return detail, report
 
 
-def _busy(ready: Readiness) -> str | None:
-    """Why no test can start now, if that is so."""
-    if ready.active_run_id is None:
+def _left_seconds(active: RunSnapshot) -> float | None:
+    """The time that a run has still to go; None where nobody knows, or where it is over."""
+    if active.is_terminal or active.expected_seconds is None:
         return None
-    return (
-        f"Run {ready.active_run_id} is active on this backend, and tests run one at a time: "
-        "wait for it with get_status, or stop it with stop_run."
-    )
+    left_seconds = active.expected_seconds - active.elapsed_seconds
+    return left_seconds if left_seconds >= 1 else None
 
 
 def _obstacle(run: RunDetail, reason: str) -> Obstacle:
-    return Obstacle(run_id=run.run_id, template_name=run.template_name, reason=reason)
+    return Obstacle(subject_id=run.run_id, name=run.template_name, reason=reason)
 
 
 def _not_startable(run: RunDetail) -> str | None:

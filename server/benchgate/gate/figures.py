@@ -39,6 +39,19 @@ def pct(percent: float) -> str:
     return "<0.1%" if percent > 0 and shown == "0.0%" else shown
 
 
+def difference(amount: float | None) -> str:
+    """`+277`, `-72.0`, `0`; a dash for what is compared with itself."""
+    if amount is None:
+        return NONE
+    shown = rate(abs(amount))
+    return shown if shown in {"0", "0.00"} else f"{'+' if amount > 0 else '-'}{shown}"
+
+
+def difference_pct(percent: float | None) -> str:
+    """`+88.8%`, `-46.2%`; a dash where there is nothing to compare with."""
+    return NONE if percent is None else f"{percent:+.1f}%"
+
+
 def share(percent: float) -> str:
     """`80%`, `33.33%`."""
     return f"{percent:g}%"

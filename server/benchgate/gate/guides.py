@@ -105,6 +105,12 @@ GUIDES: tuple[Guide, ...] = (
         arguments=(TEMPLATE_ID,),
     ),
     Guide(
+        name=GuideName.RUN_COMPARISON,
+        title="Run a comparison",
+        description="Compare tests one at a time: plan, the person's choice, watch, hand over.",
+        arguments=(TESTS,),
+    ),
+    Guide(
         name=GuideName.EXECUTION_MODE,
         title="Run several tests",
         description="Ask how several tests should go: sequentially, or with a pause after each.",

@@ -1,25 +1,39 @@
-"""Takes a yes and starts the run on it, if what was asked about is still so: once, never again.
+"""Takes a yes and starts a run on it, if what was asked about is still so: once, never again.
 
 An answer that is lost on the way to the backend is resolved by reading the run's state; a start
 is never repeated.
 """
 
 import logging
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 import anyio
 
 from benchgate.domain.approvals import NOT_STARTED, Approval, ApprovalState
+from benchgate.domain.comparisons import ComparisonEvent
 from benchgate.domain.facts import StartFacts
+from benchgate.domain.happenings import Happening
+from benchgate.domain.lane import LEASE
 from benchgate.domain.runs import RunSnapshot, RunStatus
-from benchgate.errors import BackendError, BenchgateError, Conflict, StoreError
+from benchgate.errors import BackendError, BenchgateError, Conflict, NotFound, StoreError
 from benchgate.gate.approvals.desk import Desk, utc_now
 from benchgate.gate.backend import Backend, within
-from benchgate.gate.endings import Changed, Ending, Started, not_approved, refused
+from benchgate.gate.endings import Changed, Ending, NotStarted, Started, not_approved, refused
 from benchgate.gate.facts import FactsReader, Obstacle
+from benchgate.gate.lane import Lane
+
+if TYPE_CHECKING:
+    pass
 
 logger = logging.getLogger(__name__)
 
 RESOLVE_SECONDS_MAX = 15
+TOO_LATE = (
+    "This server was held up for too long before it could start the run, and did not: "
+    "read its status before anything else."
+)
+INTERRUPTED = "The start was interrupted."
 NOT_KNOWN = (
     "Whether the run started is not known: read its status before anything else. "
     "The yes is spent and starts nothing later."
@@ -27,13 +41,14 @@ NOT_KNOWN = (
 
 
 class Launch:
-    """Starts runs, each on one yes."""
+    """Starts runs, each on one yes, or on the yes to a whole that covers it."""
 
-    def __init__(self, backend: Backend, desk: Desk, facts: FactsReader) -> None:
+    def __init__(self, backend: Backend, desk: Desk, *, facts: FactsReader, lane: Lane) -> None:
         """Start on *backend*, with approvals from *desk* that must still fit the *facts*."""
         self._backend = backend
         self._desk = desk
         self._facts = facts
+        self._lane = lane
         # Not a set: of two calls for one run, the one that comes too late ends first.
         self._starting: list[str] = []
 
@@ -54,52 +69,106 @@ class Launch:
         if isinstance(now, Obstacle):
             return refused(now, now.reason)
         if now.digest == approval.digest:
-            return await self.start(approval, now)
+            return await self.start(approval, now, read_at=read_at)
         try:
             await self._desk.supersede(approval.approval_id)
         except Conflict:
             return not_approved(await self._desk.get(approval.approval_id))
         return Changed(facts=now, read_at=read_at, before=approval.facts)
 
-    async def start(self, approval: Approval, facts: StartFacts) -> Ending:
-        """Take the yes to *facts*, just read, and start.
+    async def start(self, approval: Approval, facts: StartFacts, *, read_at: datetime) -> Ending:
+        """Take the yes to *facts*, read at that moment, and start.
 
         A caller who goes away now can no longer interrupt it.
         """
-        ending: Ending = refused(facts, "The start was interrupted.")
+        ending: Ending = refused(facts, INTERRUPTED)
         with anyio.CancelScope(shield=True):
             self._starting.append(facts.run_id)
             try:
-                ending = await self._take_and_start(approval, facts)
+                ending = await self._take_and_start(approval, facts, read_at=read_at)
             finally:
                 self._starting.remove(facts.run_id)
         return ending
 
-    async def _take_and_start(self, approval: Approval, facts: StartFacts) -> Ending:
+    async def start_covered(
+        self, approval_id: str, facts: StartFacts, *, read_at: datetime, after: str | None
+    ) -> Ending:
+        """Start *facts*' run on the used yes to a whole; *after* is the run that has just ended.
+
+        Raises:
+            Conflict: the yes does not cover it, or another run is in the lane.
+        """
+        along = self._lane.entering(
+            facts.run_id, approval_id, idle_at=read_at, after=after, on_cover=True
+        )
+        entered_at = utc_now()
+        await self._desk.cover(approval_id, facts.run_id, along=along)
+        return await self._started_and_settled(approval_id, facts, entered_at=entered_at)
+
+    async def repeat(self, approval_id: str, facts: StartFacts, *, read_at: datetime) -> Ending:
+        """Send the start that a process before this one intended and never sent.
+
+        Raises:
+            Conflict: another run is in the lane, or the lease of that process is not over.
+        """
+        entered_at = utc_now()
+        await self._lane.enter_again(facts.run_id, idle_at=read_at)
+        return await self._started_and_settled(approval_id, facts, entered_at=entered_at)
+
+    async def _take_and_start(
+        self, approval: Approval, facts: StartFacts, *, read_at: datetime
+    ) -> Ending:
+        along = self._lane.entering(facts.run_id, approval.approval_id, idle_at=read_at)
+        entered_at = utc_now()
         try:
-            taken = await self._desk.take(approval.approval_id)
-        except Conflict:
-            return not_approved(await self._desk.get(approval.approval_id))
+            taken = await self._desk.take(approval.approval_id, along=along)
+        except Conflict as exc:
+            present = await self._desk.get(approval.approval_id)
+            if present.state is ApprovalState.APPROVED:
+                return refused(facts, str(exc))
+            return not_approved(present)
         if taken.state is not ApprovalState.USED:
             return not_approved(taken)
-        ending = await self._start(facts)
+        return await self._start_and_settle(approval.approval_id, facts, entered_at=entered_at)
+
+    async def _started_and_settled(
+        self, approval_id: str, facts: StartFacts, *, entered_at: datetime
+    ) -> Ending:
+        """The intent is recorded: whoever waits for it may go away, and the start goes on."""
+        endings: list[Ending] = []
+        with anyio.CancelScope(shield=True):
+            ending = await self._start_and_settle(approval_id, facts, entered_at=entered_at)
+            endings.append(ending)
+        return endings[0]
+
+    async def _start_and_settle(
+        self, approval_id: str, facts: StartFacts, *, entered_at: datetime
+    ) -> Ending:
+        if utc_now() - entered_at > LEASE:
+            # This process was held up for so long that another may have taken the start over.
+            return refused(facts, TOO_LATE)
+        async with self._lane.kept(facts.run_id):
+            ending = await self._start(facts)
         if not isinstance(ending, Started):
             is_known = not ending.reason.endswith(NOT_KNOWN)
-            await self._settle(approval, (NOT_STARTED if is_known else "") + ending.reason)
+            result = (NOT_STARTED if is_known else "") + ending.reason
+            await self._settle(approval_id, result, _not_begun(ending, is_known=is_known))
             return ending
         # Beside the look at the run, since both only tell what has happened.
         snapshot = ending.snapshot
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._settle, approval, snapshot.status)
+            tasks.start_soon(self._settle, approval_id, snapshot.status, _begun(snapshot))
             snapshot = await self._backend.snapshot_or(snapshot)
         return Started(snapshot=snapshot)
 
-    async def _settle(self, approval: Approval, result: str) -> None:
+    async def _settle(self, approval_id: str, result: str, told: Happening) -> None:
+        assert told.run_id is not None, "it is told of a run"
+        along = self._lane.settling(told)
         try:
-            await self._desk.settle(approval.approval_id, result)
-        except StoreError:
+            await self._desk.settle(approval_id, result, run_id=told.run_id, along=along)
+        except (Conflict, NotFound, StoreError):
             # What happened must still be told; the record only lacks the note of it.
-            logger.exception("What became of the start of %s could not be noted", approval.subject)
+            logger.exception("What became of the start on %s could not be noted", approval_id)
 
     async def _start(self, facts: StartFacts) -> Ending:
         """Send the start once; where its answer is lost, read what became of it."""
@@ -126,3 +195,12 @@ class Launch:
         if snapshot.status == RunStatus.PREPARED:
             return refused(facts, f"{lost} The run was not started. The yes is spent.")
         return Started(snapshot=snapshot)
+
+
+def _begun(snapshot: RunSnapshot) -> Happening:
+    return Happening(event=ComparisonEvent.BEGIN, run_id=snapshot.run_id)
+
+
+def _not_begun(ending: NotStarted, *, is_known: bool) -> Happening:
+    event = ComparisonEvent.HOLD if is_known else ComparisonEvent.LOSE
+    return Happening(event=event, run_id=ending.subject_id, reason=ending.reason)

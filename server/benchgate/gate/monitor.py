@@ -9,8 +9,10 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from benchgate.domain.approvals import Approval, ApprovalState
+from benchgate.domain.comparisons import ComparisonState
 from benchgate.domain.runs import RunSnapshot, is_active
 from benchgate.errors import BackendUnavailable
+from benchgate.gate.comparisons.service import View
 
 POLL_INTERVAL_SECONDS = 1
 ANSWER_INTERVAL_SECONDS = 0.5
@@ -47,6 +49,28 @@ async def watch(read: Read, listen: Listen, *, wait_seconds: float) -> RunSnapsh
                 raise
 
 
+async def watch_comparison(
+    look: Callable[[], Awaitable[View]],
+    listen: Callable[[View], Awaitable[None]],
+    *,
+    wait_seconds: float,
+) -> View:
+    """How a comparison stands after at most *wait_seconds*, earlier if it has moved on or rests.
+
+    What waits for a person's answer is no news that could be waited for here.
+    """
+    deadline = anyio.current_time() + min(wait_seconds, WAIT_SECONDS_MAX)
+    first = view = await look()
+    while True:
+        left_seconds = deadline - anyio.current_time()
+        has_moved = view.comparison.position != first.comparison.position
+        if left_seconds <= 0 or has_moved or not _is_moving(view):
+            return view
+        await listen(view)
+        await anyio.sleep(min(POLL_INTERVAL_SECONDS, left_seconds))
+        view = await look()
+
+
 async def until_answered(
     read: Callable[[], Awaitable[Approval | None]], *, wait_seconds: float
 ) -> Approval | None:
@@ -58,6 +82,21 @@ async def until_answered(
         if approval is None or approval.state is not ApprovalState.ASKED or left_seconds <= 0:
             return approval
         await anyio.sleep(min(ANSWER_INTERVAL_SECONDS, left_seconds))
+
+
+def next_look_seconds(view: View, approval: ApprovalState | None) -> int | None:
+    """How long the next wait for a comparison should be; None where waiting brings nothing."""
+    if approval is ApprovalState.ASKED:
+        return WAIT_SECONDS_MAX
+    if not _is_moving(view):
+        return None
+    seconds = next_check_seconds(view.live) if view.live else None
+    return seconds or CHECK_SECONDS_MIN
+
+
+def _is_moving(view: View) -> bool:
+    comparison = view.comparison
+    return comparison.state is ComparisonState.RUNNING or comparison.is_under_way
 
 
 def next_check_seconds(snapshot: RunSnapshot, approval: ApprovalState | None = None) -> int | None:

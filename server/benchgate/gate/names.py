@@ -16,6 +16,9 @@ class ToolName(StrEnum):
     START_RUN = "start_run"
     GET_STATUS = "get_status"
     STOP_RUN = "stop_run"
+    CREATE_COMPARISON = "create_comparison"
+    START_COMPARISON = "start_comparison"
+    GET_COMPARISON = "get_comparison"
     GET_RESULTS = "get_results"
     GET_ERRORS = "get_errors"
 
@@ -24,6 +27,7 @@ class GuideName(StrEnum):
     """The prompts, in the order in which they are listed."""
 
     EXECUTE_TEST = "execute_test"
+    RUN_COMPARISON = "run_comparison"
     EXECUTION_MODE = "execution_mode"
     MONITOR_RUN = "monitor_run"
     STOP_TEST = "stop_test"
@@ -31,5 +35,8 @@ class GuideName(StrEnum):
     ANALYZE_RESULTS = "analyze_results"
 
 
+UNKNOWN_COMPARISON_HINT = (
+    f"Use an id that {ToolName.CREATE_COMPARISON} gave, on the backend that it was made for."
+)
 SUMMARY_URI = "benchgate://runs/{run_id}/summary.csv"
 SERIES_URI = "benchgate://runs/{run_id}/series.csv"

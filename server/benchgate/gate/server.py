@@ -21,26 +21,22 @@ import benchgate
 from benchgate.domain.approvals import Channel
 from benchgate.errors import BenchgateError, SettingsError
 from benchgate.gate import completions, guides, resources
-from benchgate.gate.approvals.channels import Channels
-from benchgate.gate.approvals.chat import Chat
 from benchgate.gate.approvals.desk import Desk
-from benchgate.gate.approvals.keys import StateKeys
 from benchgate.gate.approvals.page import ApprovalsPage
 from benchgate.gate.approvals.pin import Pin
 from benchgate.gate.backend import Backend
-from benchgate.gate.blocks import Blocks
+from benchgate.gate.comparisons.autopilot import Pace
 from benchgate.gate.completions import Known
 from benchgate.gate.embedded import EmbeddedBackend
-from benchgate.gate.facts import FactsReader
 from benchgate.gate.home import GateHome
-from benchgate.gate.launch import Launch
-from benchgate.gate.starts import Starts
 from benchgate.gate.tools.catalog import CatalogTools
+from benchgate.gate.tools.comparisons import ComparisonTools
 from benchgate.gate.tools.results import ResultTools
 from benchgate.gate.tools.runs import RunTools
 from benchgate.gate.tools.seam import Seam
 from benchgate.gate.tools.toolset import all_tools
 from benchgate.gate.whereabouts import Embedded, configured
+from benchgate.gate.works import Works
 from benchgate.settings import Settings
 
 STATE_GRACE_SECONDS = 60
@@ -49,12 +45,12 @@ PAGE_CHANNELS = frozenset({Channel.PAGE, Channel.URL})
 
 @asynccontextmanager
 async def open_gate(
-    settings: Settings, *, address: str | None = None
+    settings: Settings, *, address: str | None = None, pace: Pace | None = None
 ) -> AsyncGenerator[MCPServer[Any]]:
     """The whole gate, wired; what it opened on the way is closed at the end.
 
     *address* is where the server itself is reached over HTTP, if it is: the approvals page is
-    then a part of it, and else a small server of its own.
+    then a part of it, and else a small server of its own. *pace* is that of comparisons.
     """
     home = GateHome(settings)
     desk, pin = Desk(home), Pin(home)
@@ -65,20 +61,19 @@ async def open_gate(
     ):
         embedded = EmbeddedBackend(settings.data_dir, http)
         whereabouts = configured(settings) or Embedded(embedded, settings)
+        works = Works(home, Backend(whereabouts, http), desk=desk, page=page, pin=pin, pace=pace)
         try:
-            yield wire(home, backend=Backend(whereabouts, http), desk=desk, page=page, pin=pin)
+            async with works.autopilot:
+                yield wire(works, page)
         finally:
             embedded.release()
             with anyio.CancelScope(shield=True):
                 await desk.close()
 
 
-def wire(
-    home: GateHome, *, backend: Backend, desk: Desk, page: ApprovalsPage, pin: Pin
-) -> MCPServer[Any]:
+def wire(works: Works, page: ApprovalsPage) -> MCPServer[Any]:
     """The server over its parts; nothing is opened or asked yet."""
-    settings, blocks, keys = home.settings, Blocks(), StateKeys(home)
-    starts = _starts(home, backend=backend, desk=desk, page=page, pin=pin, blocks=blocks, keys=keys)
+    settings, blocks, backend = works.settings, works.blocks, works.backend
     server: MCPServer[Any] = MCPServer(
         "benchgate",
         title="benchgate",
@@ -86,8 +81,17 @@ def wire(
         instructions=blocks.text("instructions"),
         tools=all_tools(
             catalog=CatalogTools(backend=backend, blocks=blocks),
-            runs=RunTools(backend=backend, starts=starts, desk=desk, blocks=blocks),
-            results=ResultTools(backend=backend, desk=desk, blocks=blocks),
+            runs=RunTools(
+                backend=backend,
+                starts=works.starts,
+                comparisons=works.comparisons,
+                desk=works.desk,
+                blocks=blocks,
+            ),
+            comparisons=ComparisonTools(works.comparisons, desk=works.desk, blocks=blocks),
+            results=ResultTools(
+                backend=backend, comparisons=works.comparisons, desk=works.desk, blocks=blocks
+            ),
             seam=Seam(
                 blocks=blocks,
                 backend_url=str(settings.backend_url) if settings.backend_url else None,
@@ -97,7 +101,7 @@ def wire(
         # A sealed question lives a little longer than the question, so that an answer that comes
         # too late is told so by us, and not by the SDK as a broken state.
         request_state_security=RequestStateSecurity(
-            codec=keys,
+            codec=works.keys,
             ttl=settings.question_ttl_seconds + STATE_GRACE_SECONDS,
         ),
         log_level="WARNING",
@@ -108,35 +112,6 @@ def wire(
     resources.register(server, read_snapshot=backend.snapshot, read_series=backend.series)
     completions.register(server, lambda: known(backend))
     return server
-
-
-def _starts(
-    home: GateHome,
-    *,
-    backend: Backend,
-    desk: Desk,
-    page: ApprovalsPage,
-    pin: Pin,
-    blocks: Blocks,
-    keys: StateKeys,
-) -> Starts:
-    settings, facts = home.settings, FactsReader(backend)
-    return Starts(
-        facts=facts,
-        desk=desk,
-        launch=Launch(backend, desk, facts),
-        channels=Channels(
-            settings.approval_channels,
-            has_pin=pin.is_set,
-            question_ttl_seconds=settings.question_ttl_seconds,
-            ask_wait_seconds=settings.ask_wait_seconds,
-        ),
-        blocks=blocks,
-        chat=Chat(desk),
-        keys=keys,
-        link_to=page.link_to,
-        approval_min_seconds=settings.approval_min_seconds,
-    )
 
 
 async def known(backend: Backend) -> Known:

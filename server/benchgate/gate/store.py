@@ -31,6 +31,7 @@ APPROVALS = sa.Table(
     sa.Column("answered_at", UtcDateTime),
     sa.Column("used_at", UtcDateTime),
     sa.Column("note", sa.Text, nullable=False),
+    sa.Column("mode", sa.String(20)),
     sa.Column("result", sa.Text),
     sa.Column("dialog_by", sa.String(64)),
     sa.Column("dialog_until", UtcDateTime),
@@ -42,6 +43,33 @@ LEDGER = sa.Table(
     sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("body", sa.Text, nullable=False),
     sa.Column("hash", sa.String(64), nullable=False),
+)
+
+COMPARISONS = sa.Table(
+    "comparisons",
+    METADATA,
+    sa.Column("comparison_id", sa.String(64), primary_key=True),
+    sa.Column("backend", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("driver", sa.String(64)),
+    sa.Column("driver_until", UtcDateTime),
+)
+COMPARISON_RUNS = sa.Table(
+    "comparison_runs",
+    METADATA,
+    sa.Column("run_id", sa.String(64), primary_key=True),
+    sa.Column("comparison_id", sa.String(64), nullable=False),
+)
+LANES = sa.Table(
+    "lanes",
+    METADATA,
+    sa.Column("backend", sa.String(64), primary_key=True),
+    sa.Column("run_id", sa.String(64), nullable=False),
+    sa.Column("owner", sa.String(64), nullable=False),
+    sa.Column("entered_at", UtcDateTime, nullable=False),
+    # None once the start is known to have happened: from then on the run's own end counts.
+    sa.Column("until", UtcDateTime),
 )
 
 # A change is never edited once it is released, so it says in SQL what it does, and does not take
@@ -85,16 +113,53 @@ FIRST_TABLES = (
     )
     """,
 )
+COMPARISON_TABLES = (
+    "ALTER TABLE approvals ADD COLUMN mode VARCHAR(20)",
+    """
+    CREATE TABLE comparisons (
+        comparison_id VARCHAR(64) NOT NULL PRIMARY KEY,
+        backend VARCHAR(64) NOT NULL,
+        state VARCHAR(20) NOT NULL,
+        body TEXT NOT NULL,
+        driver VARCHAR(64),
+        driver_until {moment}
+    )
+    """,
+    "CREATE INDEX comparisons_by_state ON comparisons (backend, state)",
+    """
+    CREATE TABLE comparison_runs (
+        run_id VARCHAR(64) NOT NULL PRIMARY KEY,
+        comparison_id VARCHAR(64) NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE lanes (
+        backend VARCHAR(64) NOT NULL PRIMARY KEY,
+        run_id VARCHAR(64) NOT NULL,
+        owner VARCHAR(64) NOT NULL,
+        entered_at {moment} NOT NULL,
+        until {moment}
+    )
+    """,
+)
 MOMENTS = {"sqlite": "DATETIME", "postgresql": "TIMESTAMP WITH TIME ZONE"}
 
 
 def _first_tables(connection: sa.Connection) -> None:
+    _execute(connection, FIRST_TABLES)
+
+
+def _comparison_tables(connection: sa.Connection) -> None:
+    _execute(connection, COMPARISON_TABLES)
+
+
+def _execute(connection: sa.Connection, statements: Sequence[str]) -> None:
     moment = MOMENTS[connection.dialect.name]
-    for statement in FIRST_TABLES:
+    for statement in statements:
         connection.execute(sa.text(statement.format(moment=moment)))
 
 
-CHANGES: Sequence[Change] = (_first_tables,)
+CHANGES: Sequence[Change] = (_first_tables, _comparison_tables)
 
 
 def open_store(url: str) -> sa.Engine:

@@ -1,6 +1,9 @@
 """Where the backend is: at a configured address, or the embedded one of this user."""
 
+import platform
+
 from benchgate.domain.rendezvous import BackendRecord
+from benchgate.domain.text import digest_of
 from benchgate.gate.backend import Address
 from benchgate.gate.embedded import EmbeddedBackend
 from benchgate.settings import Settings
@@ -11,6 +14,11 @@ class Configured:
 
     def __init__(self, address: Address) -> None:
         self._address = address
+
+    @property
+    def identity(self) -> str:
+        """The digest of its URL: an address may hold what is nobody else's to read."""
+        return digest_of(self._address.url)
 
     async def ensure(self) -> Address:
         """The configured address."""
@@ -27,6 +35,14 @@ class Embedded:
     def __init__(self, embedded: EmbeddedBackend, settings: Settings) -> None:
         self._embedded = embedded
         self._settings = settings
+
+    @property
+    def identity(self) -> str:
+        """The digest of its place, which lies beside the record unless that is a server's."""
+        if self._settings.database_url is None:
+            return digest_of("embedded")
+        data_dir = self._settings.data_dir.resolve()
+        return digest_of(f"embedded:{platform.node()}:{data_dir}")
 
     async def ensure(self) -> Address:
         """Where the embedded backend is; it is started if need be."""

@@ -68,11 +68,12 @@ async def test_progress_in_a_log_is_a_line_now_and_then() -> None:
     ]
 
 
-async def test_progress_without_a_known_end_shows_the_time_alone() -> None:
+async def test_progress_without_a_known_end_shows_what_is_told_and_no_clock() -> None:
     screen, written = log()
     with screen.progress() as progress:
-        await progress(3, None, None)
-    assert written.getvalue().strip() == "[3 s]"
+        for count in range(1, 5):
+            await progress(count, None, f"{count} of 5 completed")
+    assert written.getvalue().splitlines() == ["1 of 5 completed", "3 of 5 completed"]
 
 
 async def test_progress_on_a_terminal_is_a_bar_that_leaves_nothing_behind() -> None:

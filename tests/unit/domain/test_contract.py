@@ -5,9 +5,14 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from benchgate.domain.contract import ConnectionDraft, RunDetail, TestStatus
+from benchgate.domain.contract import (
+    ConnectionDraft,
+    RunDetail,
+    TemplateReadiness,
+    TestStatus,
+)
 from benchgate.domain.rendezvous import CONTRACT_VERSION, BackendRecord
-from tests.unit.examples import CONFIG
+from tests.unit.examples import CONFIG, HIGH, template_of
 
 DRAFT: dict[str, Any] = {
     "connection_name": "local",
@@ -60,6 +65,23 @@ def test_a_run_carries_its_configuration_as_it_was() -> None:
     assert detail.config.target == "bench.public.orders"
 
 
+def test_a_templates_readiness_is_read_as_it_was_told() -> None:
+    told = TemplateReadiness(
+        template=template_of(),
+        connection="orders-db (bench@db.example:5432)",
+        active_run_id="r7",
+        warnings=(HIGH,),
+        can_proceed=False,
+    )
+    assert TemplateReadiness.model_validate_json(told.model_dump_json(by_alias=True)) == told
+
+
+def test_nothing_speaks_against_a_template_of_which_nothing_is_said() -> None:
+    told = TemplateReadiness.model_validate({"template": template_of(), "a_new_key": 1})
+    assert (told.connection, told.active_run_id, told.warnings) == (None, None, ())
+    assert told.can_proceed
+
+
 @pytest.mark.parametrize("secret", ["password", "private_key", "private_key_passphrase"])
 def test_a_secret_itself_is_refused_and_not_repeated(secret: str) -> None:
     with pytest.raises(ValidationError, match="secrets are never stored") as caught:
@@ -78,6 +100,7 @@ def test_a_secret_itself_is_refused_and_not_repeated(secret: str) -> None:
         {"password_env": "PG PASSWORD"},
         {"password_env": "1PASSWORD"},
         {"host": "h" * 1_025},
+        {"host": "postgres://bench@db.internal"},
     ],
     ids=lambda change: str(change)[:40],
 )

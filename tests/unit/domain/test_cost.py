@@ -10,6 +10,7 @@ from benchgate.domain.cost import (
     CostBasis,
     estimate,
     spent,
+    total,
 )
 from tests.unit.examples import config_of
 
@@ -108,3 +109,27 @@ def test_what_costs_something_is_never_rounded_to_nothing(size: str) -> None:
     cost = spent(config_of(postgres_instance_size=size), 1)
     assert cost.basis is CostBasis.RATE
     assert cost.credits
+
+
+RATED = Cost(credits=0.1, basis=CostBasis.RATE)
+STEP = Cost(credits=0.2, basis=CostBasis.STEP)
+LOCAL = Cost(credits=0, basis=CostBasis.LOCAL)
+UNKNOWN = Cost(credits=None, basis=CostBasis.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("costs", "expected"),
+    [
+        ([], LOCAL),
+        ([LOCAL, LOCAL], LOCAL),
+        ([LOCAL, RATED], RATED),
+        ([RATED] * 3, Cost(credits=0.3, basis=CostBasis.RATE)),
+        ([RATED, STEP, LOCAL], Cost(credits=0.3, basis=CostBasis.STEP)),
+        ([RATED, UNKNOWN], UNKNOWN),
+        ([UNKNOWN, STEP, LOCAL], UNKNOWN),
+    ],
+)
+def test_a_total_is_only_as_good_as_the_worst_that_is_in_it(
+    costs: list[Cost], expected: Cost
+) -> None:
+    assert total(costs) == expected

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchgate.domain.approvals import ApprovalEvent, ApprovalState, Channel, next_state
+from benchgate.domain.approvals import (
+    ApprovalEvent,
+    ApprovalState,
+    Channel,
+    ExecutionMode,
+    next_state,
+)
 from benchgate.domain.ledger import (
     GENESIS,
     HEAD_PATTERN,
@@ -247,6 +253,7 @@ def test_a_state_that_the_ledger_does_not_tell_is_named(state: ApprovalState) ->
         {"digest": digest_of("other facts")},
         {"channel": "elicitation"},
         {"note": "as agreed"},
+        {"mode": "sequential"},
     ],
     ids=str,
 )
@@ -261,6 +268,39 @@ def test_a_yes_that_has_come_to_nothing_is_held_against_no_answer(end: ApprovalE
     ended = entries[-1].model_copy(update={"event": end, "state": state})
     stored = USED.model_copy(update={"state": state.value, "channel": None})
     assert drift(chain_of(*entries, ended), {"a1": stored}) == ()
+
+
+def chosen_in(mode: ExecutionMode, *, length: int = LENGTH) -> list[Link]:
+    """The beginning of a story whose yes came with *mode*."""
+    entries = [link.entry for link in story_of()[:length]]
+    entries[2] = entries[2].model_copy(update={"mode": mode})
+    return chain_of(*entries)
+
+
+@pytest.mark.parametrize("mode", ExecutionMode)
+def test_how_tests_are_to_run_is_held_against_the_yes_that_said_so(mode: ExecutionMode) -> None:
+    links = chosen_in(mode)
+    assert drift(links, {"a1": USED.model_copy(update={"mode": mode.value})}) == ()
+    others: list[str | None] = [None, "", *(one.value for one in ExecutionMode if one is not mode)]
+    for other in others:
+        assert drift(links, {"a1": USED.model_copy(update={"mode": other})}) == ("a1",)
+
+
+@pytest.mark.parametrize("end", [ApprovalEvent.EXPIRE, ApprovalEvent.SUPERSEDE], ids=str)
+def test_a_yes_that_has_come_to_nothing_says_of_no_mode(end: ApprovalEvent) -> None:
+    state = next_state(ApprovalState.APPROVED, end)
+    entries = [link.entry for link in chosen_in(ExecutionMode.SEQUENTIAL, length=3)]
+    ended = entries[-1].model_copy(update={"event": end, "state": state, "mode": None})
+    stored = USED.model_copy(update={"state": state.value, "channel": None})
+    assert drift(chain_of(*entries, ended), {"a1": stored}) == ()
+
+
+def test_a_yes_that_was_taken_back_says_of_no_mode() -> None:
+    entries = [link.entry for link in chosen_in(ExecutionMode.SEQUENTIAL, length=3)]
+    back = {"event": ApprovalEvent.DECLINE, "state": ApprovalState.DECLINED, "mode": None}
+    declined = entries[-1].model_copy(update=back)
+    stored = USED.model_copy(update={"state": "declined"})
+    assert drift(chain_of(*entries, declined), {"a1": stored}) == ()
 
 
 def test_a_question_that_was_removed_or_slipped_in_is_named() -> None:

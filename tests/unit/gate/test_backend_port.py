@@ -3,6 +3,7 @@
 import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,8 +21,11 @@ from benchgate.errors import (
     NotFound,
     Unauthorized,
 )
-from benchgate.gate.backend import ANSWER_BYTES_MAX, Address, Backend
-from benchgate.gate.whereabouts import Configured
+from benchgate.gate.backend import Address, Backend
+from benchgate.gate.embedded import EmbeddedBackend
+from benchgate.gate.responses import ANSWER_BYTES_MAX
+from benchgate.gate.whereabouts import Configured, Embedded, configured
+from benchgate.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -34,6 +38,13 @@ RUN: dict[str, Any] = {
     "template_name": "orders",
     "config": {"database": "d", "table_name": "t", "custom_point_lookup_pct": 100},
     "created_at": "2026-01-01T00:00:00Z",
+}
+HEALTH: dict[str, Any] = {
+    "status": "healthy",
+    "service": "benchgate",
+    "version": "1",
+    "contract_version": 1,
+    "instance_id": "i",
 }
 TEST: dict[str, Any] = {"test_id": "t1", "run_id": "r1", "status": "RUNNING"}
 
@@ -168,6 +179,89 @@ async def test_a_template_that_the_backend_refuses_is_told_in_its_words(backend:
     )
     with pytest.raises(BackendError, match=r"weights must sum to 100\.00"):
         await backend.save_template(draft)
+
+
+@respx.mock
+async def test_the_embedded_backend_tells_a_templates_readiness_at_once() -> None:
+    ready = {
+        "template": TEMPLATE,
+        "connection": "orders-db (bench@db.internal)",
+        "active_run_id": "r7",
+        "warnings": [{"severity": "high", "title": "Table Is Empty", "message": "No rows."}],
+        "can_proceed": False,
+    }
+    respx.get(f"{URL}/api/templates/a/readiness").respond(json=ready)
+    address = Address(url=URL, dashboard_url=URL, is_embedded=True)
+    async with httpx.AsyncClient(trust_env=False) as http:
+        told = await Backend(Configured(address), http).template_readiness("a")
+    assert (told.connection, told.active_run_id) == (ready["connection"], "r7")
+    assert (told.template.template_id, told.can_proceed) == ("a", False)
+    assert [warning.title for warning in told.warnings] == ["Table Is Empty"]
+
+
+WRITERS = {"table_type": "STANDARD", "custom_point_lookup_pct": 0, "custom_update_pct": 100}
+
+
+@pytest.mark.parametrize(("writers", "can_proceed"), [(1, True), (15, True), (50, False)])
+@respx.mock
+async def test_of_another_backend_a_templates_readiness_is_what_it_alone_gives_reason_for(
+    backend: Backend, writers: int, can_proceed: bool
+) -> None:
+    config = TEMPLATE["config"] | WRITERS | {"concurrent_connections": writers}
+    respx.get(f"{URL}/api/templates/a").respond(json=TEMPLATE | {"config": config})
+    respx.get(f"{URL}/health").respond(json=HEALTH | {"active_run_id": "r7"})
+    told = await backend.template_readiness("a")
+    assert (told.connection, told.active_run_id) == (None, "r7")
+    assert (len(told.warnings), told.can_proceed) == (writers > 1, can_proceed)
+
+
+@respx.mock
+async def test_of_another_backend_a_templates_connection_is_told_by_its_id(
+    backend: Backend,
+) -> None:
+    config = TEMPLATE["config"] | {"connection_id": "con-1"}
+    respx.get(f"{URL}/api/templates/a").respond(json=TEMPLATE | {"config": config})
+    respx.get(f"{URL}/health").respond(json=HEALTH)
+    told = await backend.template_readiness("a")
+    assert (told.connection, told.active_run_id) == ("con-1", None)
+
+
+def elsewhere(url: str) -> Backend:
+    """The port to a backend that is configured at *url*."""
+    whereabouts = configured(Settings.model_validate({"backend_url": url}))
+    assert whereabouts is not None
+    return Backend(whereabouts, httpx.AsyncClient())
+
+
+async def test_a_configured_backend_is_known_by_its_url_however_that_is_written() -> None:
+    urls = [f"{URL}/", URL, URL.upper(), f"{URL}:80", f"{URL}:8001", "http://other.test"]
+    first, *same, port, host = [elsewhere(url).identity for url in urls]
+    assert len(first) == 64
+    assert {*same} == {first}
+    assert len({first, port, host}) == 3
+
+
+async def test_an_embedded_backend_is_known_by_its_folder_where_others_share_the_record(
+    tmp_path: Path,
+) -> None:
+    """And nobody asks or starts it for that."""
+
+    async def identity(folder: Path, **known: object) -> str:
+        settings = Settings.model_validate({"data_dir": folder, **known})
+        async with httpx.AsyncClient(trust_env=False) as http:
+            return Backend(Embedded(EmbeddedBackend(folder, http), settings), http).identity
+
+    one, other, link = tmp_path / "one", tmp_path / "other", tmp_path / "link"
+    link.symlink_to(one)
+    with respx.mock:  # every request would be an error
+        shared = {"database_url": "postgresql://db.test/benchgate"}
+        identities = [await identity(folder, **shared) for folder in (one, other, link, one)]
+        moved = [await identity(folder) for folder in (one, other)]
+    assert {len(each) for each in identities} == {64}
+    assert identities[0] != identities[1]
+    assert identities[0] == identities[2] == identities[3]
+    assert moved[0] == moved[1]
+    assert not one.exists()
 
 
 @pytest.mark.parametrize(("acknowledged", "body"), [(False, b""), (True, b'{"acknowledged":true}')])

@@ -25,6 +25,7 @@ def test_every_block_about_one_run_links_to_its_page() -> None:
         "not_started": BLOCKS.render(
             "not_started",
             run=prepared,
+            comparison=None,
             outcome="declined",
             run_id="r",
             template_name="t",
@@ -37,7 +38,7 @@ def test_every_block_about_one_run_links_to_its_page() -> None:
         "completed": BLOCKS.render("completed", run=completed),
         "failed": BLOCKS.render("failed", run=snapshot_of("FAILED", dashboard_url=DASHBOARD)),
         "ended": BLOCKS.render("ended", run=ended),
-        "stop_requested": BLOCKS.render("stop_requested", run=live),
+        "stop_requested": BLOCKS.render("stop_requested", run=live, comparison=None),
         "result": BLOCKS.render("results", hand_over=hand_over([completed]), runs=[completed]),
         "results": BLOCKS.render(
             "results", hand_over=hand_over([completed, ended]), runs=[completed, ended]

@@ -10,9 +10,14 @@ import respx
 from mcp import Client
 from mcp.types import TextContent
 
+from benchgate.gate.comparisons.plans import Plans
+from benchgate.gate.home import GateHome
 from benchgate.gate.names import ToolName
 from benchgate.gate.server import open_gate
+from benchgate.gate.whereabouts import configured
 from benchgate.settings import Settings
+from tests.unit.asked import record_of
+from tests.unit.comparing import COMPARISON_ID, comparison_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("era", ["auto", "legacy"])]
 
@@ -25,9 +30,12 @@ ARGUMENTS: dict[ToolName, dict[str, Any]] = {
     ToolName.START_RUN: {"run_id": "r1"},
     ToolName.GET_STATUS: {"run_id": "r1", "wait_seconds": 1},
     ToolName.STOP_RUN: {"run_id": "r1"},
+    ToolName.CREATE_COMPARISON: {"template_ids": ["t1", "t2"]},
+    ToolName.START_COMPARISON: {"comparison_id": COMPARISON_ID},
     ToolName.GET_RESULTS: {"run_ids": ["r1"]},
     ToolName.GET_ERRORS: {"run_id": "r1"},
 }
+TOLD_FROM_THE_RECORD = (ToolName.GET_COMPARISON, ToolName.GET_RESULTS)
 FAILURES: dict[str, tuple[httpx.Response | Exception, str]] = {
     "refused": (httpx.ConnectError("refused"), "backend_unavailable"),
     "slow": (httpx.ReadTimeout("slow"), "backend_unavailable"),
@@ -53,11 +61,20 @@ def failure(request: pytest.FixtureRequest) -> Iterator[str]:
         yield code
 
 
+def settings_in(folder: Path) -> Settings:
+    """Settings with a record in which a comparison is planned."""
+    settings = Settings.model_validate({"data_dir": folder, "backend_url": URL})
+    whereabouts = configured(settings)
+    assert whereabouts is not None
+    with record_of(GateHome(settings)) as record:
+        Plans(record.engine, whereabouts.identity).add(comparison_of(2))
+    return settings
+
+
 async def test_every_tool_tells_what_happened_and_what_to_do(
     failure: str, tmp_path: Path, era: Literal["auto", "legacy"]
 ) -> None:
-    settings = Settings.model_validate({"data_dir": tmp_path, "backend_url": URL})
-    async with open_gate(settings) as server, Client(server, mode=era) as client:
+    async with open_gate(settings_in(tmp_path)) as server, Client(server, mode=era) as client:
         for tool, arguments in ARGUMENTS.items():
             result = await client.call_tool(tool, arguments)
             (block,) = result.content
@@ -68,8 +85,20 @@ async def test_every_tool_tells_what_happened_and_what_to_do(
             assert result.structured_content["hint"] in block.text.replace("\\", "")
             assert "Traceback" not in block.text
             assert len(block.text) < 1_500
-        assert len((await client.list_tools()).tools) == len(ARGUMENTS)
+        assert len((await client.list_tools()).tools) == len(ToolName)
+
+
+@pytest.mark.usefixtures("failure")
+async def test_a_comparison_is_told_without_its_backend(
+    tmp_path: Path, era: Literal["auto", "legacy"]
+) -> None:
+    async with open_gate(settings_in(tmp_path)) as server, Client(server, mode=era) as client:
+        for tool in TOLD_FROM_THE_RECORD:
+            result = await client.call_tool(tool, {"comparison_id": COMPARISON_ID})
+            assert not result.is_error
+            assert result.structured_content is not None
+            assert result.structured_content["comparison_id"] == COMPARISON_ID
 
 
 def test_every_tool_is_tried(era: str) -> None:
-    assert set(ARGUMENTS) == set(ToolName)
+    assert {*ARGUMENTS, *TOLD_FROM_THE_RECORD} == set(ToolName)

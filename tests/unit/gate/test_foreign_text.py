@@ -1,176 +1,25 @@
 """Foreign text cannot alter a block: not its lines, not its headings, not what is a link in it."""
 
-from collections.abc import Callable
-from typing import Any
-
 import jinja2
 import pytest
 from hypothesis import given
 
 from benchgate.domain.answers import StartOutcome
-from benchgate.domain.approvals import Channel
-from benchgate.domain.contract import ConnectionView, ErrorRow, ErrorSummary
-from benchgate.domain.evidence import Evidence
-from benchgate.domain.facts import Difference, differences
-from benchgate.domain.preflight import PreflightWarning, Severity
-from benchgate.domain.results import hand_over
-from benchgate.domain.runs import RunSnapshot
 from benchgate.gate.blocks import Blocks
-from benchgate.gate.endings import Offer
-from tests.unit.examples import (
-    METRICS,
-    NOON,
-    SUMMARY,
-    config_of,
-    facts_of,
-    report_of,
-    snapshot_of,
-    template_of,
+from tests.unit.examples import config_of, facts_of, snapshot_of
+from tests.unit.foreign import (
+    DASHBOARD,
+    HOSTILE,
+    Facts,
+    foreign_comparison,
+    foreign_list,
+    foreign_question,
 )
 from tests.unit.hostile import VISIBLE, structure_of
 from tests.unit.texts import sources
 
 BLOCKS = Blocks()
-DASHBOARD = "http://127.0.0.1:40613/dashboard/run-789xyz?key=4n1uZl0Qw9yXb2Tt"
-
-Facts = dict[str, Any]
-
-
-OFFER = Offer(page_url=DASHBOARD, terminal=True, code="AB23CD45", question="## Ready\n\nStart?")
 OUTCOMES = sorted({*StartOutcome} - {StartOutcome.STARTED})
-
-
-def foreign_run(text: str, **known: object) -> RunSnapshot:
-    return snapshot_of(
-        **{
-            "status": text,
-            "run_id": text,
-            "phase": text,
-            "template_name": text,
-            "reason": text,
-            "dashboard_url": DASHBOARD,
-            "metrics": METRICS,
-            "summary": SUMMARY,
-        }
-        | known  # pyright: ignore[reportArgumentType]
-    )
-
-
-def foreign_warning(text: str) -> PreflightWarning:
-    return PreflightWarning(
-        severity=Severity.HIGH, title=text, message=text, recommendations=(text, text)
-    )
-
-
-def foreign_question(text: str, **changes: object) -> Facts:
-    short = text[:40]
-    own = {"operation_type": "WRITE", "weight_pct": 10, "sql": text, "label": short}
-    known: Facts = {
-        "table_type": "INTERACTIVE",
-        "database": text,
-        "schema": text,
-        "table_name": text,
-        "warehouse_name": text,
-        "warehouse_size": short,
-        "postgres_instance_size": short,
-        "connection_id": short,
-        "custom_point_lookup_pct": 70,
-        "custom_point_lookup_query": text,
-        "generic_queries": [own],
-    }
-    facts = facts_of(config_of(**(known | changes)), foreign_warning(text))
-    named = facts.model_copy(update={"template_name": text})
-    assert not named.can_proceed, "the verdict is part of what is tried"
-    return {"facts": named, "changed": foreign_changes(text)}
-
-
-def foreign_changes(text: str) -> tuple[Difference, ...]:
-    """Twelve, which is more than are shown: some as they are told, some as they could be."""
-    told = Difference(name=text, before=text, after=text)
-    known = differences(
-        facts_of().model_copy(update={"template_name": text, "connection": "a"}),
-        facts_of().model_copy(update={"template_name": "benign", "connection": text + "b"}),
-    )
-    return (*known, *[told] * (12 - len(known)))
-
-
-def foreign_connection(text: str) -> ConnectionView:
-    return ConnectionView(
-        connection_id=text,
-        connection_name=text,
-        connection_type=text,
-        host=text,
-        port=5_432,
-        username=text,
-    )
-
-
-def foreign_errors(text: str) -> ErrorSummary:
-    row = ErrorRow(summary=text, message=text, count=1, query_type=text, level=text, source=text)
-    return ErrorSummary(test_id=text, rows=(row, row))
-
-
-def foreign_evidence(text: str) -> Evidence:
-    return Evidence(
-        run_id=text, channel=Channel.CHAT, answered_at=NOON, note=text or None, digest="d" * 64
-    )
-
-
-def foreign_config(text: str) -> Any:
-    return config_of(database=text, schema=text, table_name=text)
-
-
-HOSTILE: dict[str, Callable[[str], Facts]] = {
-    "created": lambda text: {
-        "run": foreign_run(text, template_id=text),
-        "is_variant": True,
-    },
-    "preflight": lambda text: {
-        "report": report_of(foreign_warning(text), foreign_warning(text)),
-        "run": foreign_run(text),
-    },
-    "question": foreign_question,
-    "started": lambda text: {"run": foreign_run(text)},
-    "progress": lambda text: {"run": foreign_run(text), "next_check_seconds": 25, "approval": None},
-    "progress_line": lambda text: {"run": foreign_run(text)},
-    "completed": lambda text: {"run": foreign_run(text)},
-    "failed": lambda text: {"run": foreign_run(text)},
-    "ended": lambda text: {"run": foreign_run(text)},
-    "stop_requested": lambda text: {"run": foreign_run(text)},
-    "not_started": lambda text: {
-        "run": foreign_run(text),
-        "outcome": "declined",
-        "run_id": text,
-        "template_name": text,
-        "reason": text,
-        "note": text,
-        "offer": OFFER,
-    },
-    "results": lambda text: {
-        "hand_over": hand_over(
-            [foreign_run(text), foreign_run(text, summary=None)],
-            approvals=[foreign_evidence(text)],
-            ledger_head="7:abc",
-        ),
-        "runs": [foreign_run(text), foreign_run(text)],
-    },
-    "errors": lambda text: {"run": foreign_run(text), "summary": foreign_errors(text)},
-    "templates": lambda text: {
-        "templates": [
-            template_of(template_id=text, template_name=text, config=foreign_config(text))
-        ],
-        "total": 30,
-    },
-    "connections": lambda text: {"connections": (foreign_connection(text),)},
-    "error": lambda text: {"code": text, "message": text, "hint": text},
-    "creation_failed": lambda text: {"message": text, "hint": text},
-    "connection_lost": lambda text: {
-        "message": text,
-        "hint": text,
-        "backend_url": DASHBOARD,
-        "embedded": True,
-    },
-}
 # The advice of these depends on what kind of failure the text tells of.
 ADVISED = {"failed", "errors"}
 
@@ -226,17 +75,41 @@ def test_foreign_text_cannot_alter_the_question_of_any_load_mode(mode: Facts) ->
     holds()
 
 
+@pytest.mark.parametrize("is_whole", [False, True], ids=["run", "comparison"])
 @pytest.mark.parametrize("outcome", OUTCOMES)
-def test_a_hostile_note_cannot_alter_what_a_start_came_to(outcome: str) -> None:
-    known = HOSTILE["not_started"]("x") | {"outcome": outcome}
-    benign = structure_of(BLOCKS.render("not_started", **known))
+def test_a_hostile_note_cannot_alter_what_a_start_came_to(outcome: str, is_whole: bool) -> None:
+    def rendered(text: str) -> str:
+        facts = {"outcome": outcome, "note": text, "reason": text}
+        comparison = foreign_comparison(text) if is_whole else None
+        known = HOSTILE["not_started"]("x") | facts | {"comparison": comparison}
+        return BLOCKS.render("not_started", **known)
+
+    benign = structure_of(rendered("x"))
 
     @given(VISIBLE)
     def holds(text: str) -> None:
-        noted = BLOCKS.render("not_started", **known | {"note": text, "reason": text})
-        assert structure_of(noted) == benign
+        assert structure_of(rendered(text)) == benign
 
     holds()
+
+
+def test_foreign_text_cannot_alter_the_choices_of_a_question_about_several_tests() -> None:
+    @given(VISIBLE)
+    def holds(text: str) -> None:
+        question = BLOCKS.render("comparison_question", **foreign_list(text))
+        lines = question.splitlines()
+        assert lines.count("Start these tests? [Yes / No / Modify]") == 1
+        assert [line[:2] for line in lines[-5:]] == ["Ho", "A)", "B)", "", "Wi"]
+        assert "http://" not in question
+
+    holds()
+
+
+@pytest.mark.parametrize("cell", ["a | b", r"a \| b", "|", r"\|", "a`|`b", "| COMPLETED | 9,999 |"])
+def test_a_bar_in_a_name_makes_no_column_of_a_table(cell: str) -> None:
+    for name in ("comparison_progress", "comparison_results"):
+        told, benign = (BLOCKS.render(name, **HOSTILE[name](text)) for text in (cell, "x"))
+        assert structure_of(told)[1] == structure_of(benign)[1]
 
 
 @pytest.mark.parametrize("name", sorted(HOSTILE))

@@ -93,12 +93,43 @@ async def test_the_mode_question_is_the_specifications_with_pause_as_its_default
         "2. `Orders scan`",
         "> You have 2 tests to run:",
         "> How would you like to proceed?",
-        "If they do not specify, assume option B: it is safer and gives them more control.",
+        "> A) Run all tests sequentially (the next test starts automatically after each completes)",
+        "> B) Pause after each test (you are asked before the next one starts)",
     ):
         assert line in text.splitlines()
-    assert "> A) Run all tests sequentially" in text
-    assert "> B) Pause after each test" in text
-    assert "`start_run` still asks the person about each test" in text
+    assert (
+        "If they do not specify, it is option B: it is safer and gives them more control." in text
+    )
+    assert "A wish that they told you earlier is no choice" in text
+    for tool in (ToolName.CREATE_COMPARISON, ToolName.START_COMPARISON, ToolName.GET_COMPARISON):
+        assert f"`{tool}`" in text
+    assert "Without a yes nothing starts." in text
+
+
+async def test_a_comparison_is_guided_through_its_tools_in_their_order(client: Client) -> None:
+    text = await text_of(client, "run_comparison", {"tests": "Orders lookup, Orders scan"})
+    for line in ("1. `Orders lookup`", "2. `Orders scan`"):
+        assert line in text.splitlines()
+    steps = text.split("**Steps**")[1].split("To stop:")[0]
+    tools = ("list_templates", "create_comparison", "start_comparison", "get_comparison")
+    places = [steps.index(f"`{tool}`") for tool in (*tools, "get_results")]
+    assert places == sorted(places)
+    for rule in (
+        "you never create or start its runs yourself",
+        "Without a choice it is B.",
+        "It never skips a test.",
+        "`stop_run` on the active run stops the comparison too",
+        "only the person's yes resumes it",
+    ):
+        assert rule in text
+
+
+@pytest.mark.parametrize("name", ["execution_mode", "run_comparison"])
+async def test_nothing_of_several_tests_is_started_by_the_agent(client: Client, name: str) -> None:
+    text = await text_of(client, name, {"tests": "3"})
+    told = text.split("**CRITICAL rules**")[0]
+    assert "3 tests" in told
+    assert not {"start_run", "create_run"} & {*told.split("`")}
 
 
 async def test_the_mode_question_needs_no_more_than_a_number(client: Client) -> None:
@@ -167,6 +198,7 @@ async def test_an_id_that_is_none_is_invalid(client: Client, run_id: str) -> Non
         ("execution_mode", {"tests": "9" * 1_000}),
         ("execution_mode", {"tests": ","}),
         ("execution_mode", {"tests": "n" * 256}),
+        ("run_comparison", {"tests": "21"}),
     ],
     ids=str,
 )
@@ -181,12 +213,13 @@ async def test_after_a_refusal_the_server_still_answers(client: Client) -> None:
     assert "run-789xyz" in await text_of(client, "stop_test", {"run_id": "run-789xyz"})
 
 
-def test_the_name_of_a_test_cannot_alter_a_prompt() -> None:
+@pytest.mark.parametrize("guide", [GuideName.EXECUTION_MODE, GuideName.RUN_COMPARISON])
+def test_the_name_of_a_test_cannot_alter_a_prompt(guide: GuideName) -> None:
     blocks = Blocks()
 
     def rendered(name: str) -> str:
         tests = PlannedTests(number=2, names=(name, name))
-        return blocks.guide(GuideName.EXECUTION_MODE, tests=tests)
+        return blocks.guide(guide, tests=tests)
 
     benign = structure_of(rendered("x"))
 

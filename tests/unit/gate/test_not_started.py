@@ -43,6 +43,7 @@ def text_of(outcome: StartOutcome, offer: Offer | None = None, *, note: str = ""
     return BLOCKS.render(
         "not_started",
         run=snapshot_of("PREPARED"),
+        comparison=None,
         outcome=outcome.value,
         run_id="run-789xyz",
         template_name="Orders lookup",

@@ -9,6 +9,7 @@ from mcp import Client
 from mcp.types import TextContent
 
 from benchgate.gate.backend import Backend
+from benchgate.gate.names import ToolName
 from benchgate.gate.server import open_gate
 from benchgate.settings import Settings
 
@@ -29,7 +30,7 @@ async def test_an_unforeseen_error_keeps_its_words_from_the_model(
     async with open_gate(Settings(data_dir=tmp_path)) as server, Client(server, mode=era) as client:
         with caplog.at_level(logging.ERROR):
             result = await client.call_tool("list_templates", {})
-        assert len((await client.list_tools()).tools) == 9
+        assert len((await client.list_tools()).tools) == len(ToolName)
     (block,) = result.content
     assert isinstance(block, TextContent)
     assert result.is_error

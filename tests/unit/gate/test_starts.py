@@ -13,9 +13,9 @@ from mcp import Client
 from mcp.client.context import ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
 
+from benchgate.gate.approvals.inquiry import REASKS_MAX
 from benchgate.gate.home import RECORD_FILE
 from benchgate.gate.server import open_gate
-from benchgate.gate.starts import REASKS_MAX
 from benchgate.settings import Settings
 
 Era = Literal["auto", "legacy"]
@@ -281,6 +281,7 @@ async def test_another_active_run_is_named_before_anyone_is_asked(
     backend: respx.MockRouter, tmp_path: Path, era: Era
 ) -> None:
     backend.get("/health").respond(json=HEALTH | {"active_run_id": "r7"})
+    backend.get("/api/runs/r7/").respond(404, json={"detail": "?"})
     person = Questions()
     told = await start(tmp_path, era, person)
     assert told["outcome"] == "refused"

@@ -98,4 +98,4 @@ def unlimited(schema: dict[str, Any], name: str) -> list[str]:
 
 async def test_only_starting_and_stopping_are_called_destructive(tools: list[Tool]) -> None:
     destructive = {t.name for t in tools if t.annotations and t.annotations.destructive_hint}
-    assert destructive == {ToolName.START_RUN, ToolName.STOP_RUN}
+    assert destructive == {ToolName.START_RUN, ToolName.STOP_RUN, ToolName.START_COMPARISON}

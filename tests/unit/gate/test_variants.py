@@ -185,12 +185,17 @@ async def test_no_tool_but_a_start_makes_a_record(
     backend: respx.MockRouter, tmp_path: Path, era: Era
 ) -> None:
     backend.get("/api/runs/r1/preflight").respond(json={"run_id": "r1"})
+    backend.post("/api/runs/r1/stop").respond(json={"run_id": "r1", "status": "CANCELLED"})
     backend.get("/health").respond(json=HEALTH)
     async with host(tmp_path / "data", era) as client:
         await client.call_tool("create_run", {"template_id": "tpl-1"})
         await client.call_tool("preflight", {"run_id": "r1"})
         looked = await client.call_tool("get_status", {"run_id": "r1", "wait_seconds": 25})
         handed = await client.call_tool("get_results", {"run_ids": ["r1"]})
+        unknown = {"comparison_id": "cmp-1"}
+        for tool in ("get_comparison", "start_comparison", "get_results"):
+            assert told(await client.call_tool(tool, unknown))[0]["code"] == "not_found"
+        await client.call_tool("stop_run", {"run_id": "r1"})
         assert not (tmp_path / "data").exists()
         started = await client.call_tool("start_run", {"run_id": "r1"})
         assert told(started)[0]["outcome"] == "awaiting_approval"

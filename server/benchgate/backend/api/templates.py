@@ -1,9 +1,16 @@
 """`/api/templates`: the saved test configurations."""
 
+import anyio.to_thread
 from fastapi import APIRouter
 
 from benchgate.backend.clock import Clock, new_id
+from benchgate.backend.connections import ConnectionTable
+from benchgate.backend.engine.conductor import Conductor
+from benchgate.backend.engine.preflight import Preflight, foreseen
+from benchgate.backend.engine.target import described
 from benchgate.backend.templates import TemplateTable
+from benchgate.domain.contract import TemplateReadiness
+from benchgate.domain.preflight import may_proceed
 from benchgate.domain.templates import Template, TemplateDraft
 
 
@@ -35,5 +42,35 @@ def routes(templates: TemplateTable, clock: Clock) -> APIRouter:
     def delete_template(template_id: str) -> None:
         """Delete it; its runs stay. 409 while a run of it is active."""
         templates.remove(template_id)
+
+    return router
+
+
+def readiness_routes(
+    templates: TemplateTable,
+    conductor: Conductor,
+    preflight: Preflight,
+    *,
+    connections: ConnectionTable,
+) -> APIRouter:
+    """The route that tells how a template stands before there is a run of it."""
+    router = APIRouter(prefix="/api/templates", tags=["templates"])
+
+    @router.get("/{template_id}/readiness")
+    async def get_readiness(template_id: str) -> TemplateReadiness:
+        """What to know before a run is made; no database is looked at while another is loaded."""
+        template = await anyio.to_thread.run_sync(templates.get, template_id)
+        config = template.config
+        connection = await anyio.to_thread.run_sync(described, config, connections)
+        active_run_id = conductor.active_run_id
+        is_idle = active_run_id is None
+        warnings = await preflight.warnings(config) if is_idle else foreseen(config)
+        return TemplateReadiness(
+            template=template,
+            connection=connection,
+            active_run_id=active_run_id,
+            warnings=tuple(warnings),
+            can_proceed=may_proceed(warnings),
+        )
 
     return router

@@ -1,4 +1,4 @@
-"""The preflight of a run: what its template warns of, and what a look at the database tells.
+"""The preflight: what a configuration warns of, and what a look at its database tells.
 
 It looks, and changes nothing. Whatever would keep the load from running is a high warning in the
 database's own words. A person may want a start against such a warning, because the target may be
@@ -43,7 +43,7 @@ TITLES: dict[type[BenchgateError], str] = {
 
 
 class Preflight:
-    """Looks at the target of a prepared run."""
+    """Looks at what a run would load, whether there is one yet or not."""
 
     def __init__(
         self, connections: ConnectionTable, driver_for: Callable[[TableType], Driver]
@@ -55,11 +55,14 @@ class Preflight:
 
     async def report(self, run: Run) -> PreflightReport:
         """Everything to know before *run* is started."""
-        config = run.config
-        warnings = not_driven(config) + warnings_of(config)
+        return report(run.run_id, await self.warnings(run.config))
+
+    async def warnings(self, config: TemplateConfig) -> list[PreflightWarning]:
+        """Everything that *config* gives reason to warn of, its target having been looked at."""
+        warnings = foreseen(config)
         if config.table_type in TABLE_TYPES_DRIVEN:
             warnings += await self._look(config)
-        return report(run.run_id, warnings)
+        return warnings
 
     async def _look(self, config: TemplateConfig) -> list[PreflightWarning]:
         try:
@@ -95,6 +98,11 @@ def _title(shape: TableShape) -> str:
     if not shape.has_rows:
         return "Table Is Empty"
     return TITLES[InvalidInput] if shape.key else "Table Has No Primary Key"
+
+
+def foreseen(config: TemplateConfig) -> list[PreflightWarning]:
+    """What *config* alone gives reason to warn of, whatever the target's state is."""
+    return not_driven(config) + warnings_of(config)
 
 
 def not_driven(config: TemplateConfig) -> list[PreflightWarning]:

@@ -28,11 +28,13 @@ from pydantic import ValidationError
 from benchgate.domain.answers import (
     DECISION_FIELD,
     DECISIONS,
+    MODE_FIELD,
+    MODES,
     NOTE_CHARACTERS_MAX,
     NOTE_FIELD,
     TYPED_FIELD,
 )
-from benchgate.domain.approvals import Asked, Channel
+from benchgate.domain.approvals import Asked, Channel, ExecutionMode
 from benchgate.domain.text import one_line
 from benchgate.domain.values import Value
 from benchgate.errors import InvalidInput
@@ -49,6 +51,7 @@ class Prompt(Value):
 
     question: str
     typed: str | None = None  # the name that a yes has to come with
+    asks_mode: bool = False  # whether a yes may come with how several tests are to run
     url: str | None = None
     elicitation_id: str = ""
 
@@ -103,14 +106,14 @@ def is_multi_round(ctx: Context) -> bool:
     return (ctx.protocol_version or "") >= MULTI_ROUND_SINCE
 
 
-def form(typed: str | None) -> ElicitRequestedSchema:
-    """The fields of the question's form."""
+def form(prompt: Prompt) -> ElicitRequestedSchema:
+    """The fields of the form that *prompt* is shown as."""
     schema: ElicitRequestedSchema = {
         "type": "object",
         "properties": {
             DECISION_FIELD: {
                 "type": "string",
-                "title": "Start this test?",
+                "title": "Start these tests?" if prompt.asks_mode else "Start this test?",
                 "enum": list(DECISIONS),
             },
             NOTE_FIELD: {
@@ -121,7 +124,9 @@ def form(typed: str | None) -> ElicitRequestedSchema:
         },
         "required": [DECISION_FIELD],
     }
-    if typed is not None:
+    if prompt.asks_mode:
+        schema["properties"][MODE_FIELD] = _mode_field()
+    if prompt.typed is not None:
         schema["properties"][TYPED_FIELD] = {
             "type": "string",
             "title": "To start it all the same, type the name of the test",
@@ -130,12 +135,23 @@ def form(typed: str | None) -> ElicitRequestedSchema:
     return schema
 
 
+def _mode_field() -> dict[str, object]:
+    """How several tests are to run; it need not be said, and is the pause then."""
+    default = next(label for label, mode in MODES.items() if mode is ExecutionMode.PAUSE)
+    return {
+        "type": "string",
+        "title": "How? A) all tests sequentially, B) pause after each test (the default)",
+        "enum": list(MODES),
+        "default": default,
+    }
+
+
 def question_to_return(prompt: Prompt, state: SealedState) -> InputRequiredResult:
     """The question for a client of the multi-round era; *state* comes back with the answer."""
     params = (
         ElicitRequestURLParams(message=prompt.question, url=prompt.url)
         if prompt.url
-        else ElicitRequestFormParams(message=prompt.question, requested_schema=form(prompt.typed))
+        else ElicitRequestFormParams(message=prompt.question, requested_schema=form(prompt))
     )
     return InputRequiredResult(
         input_requests={QUESTION_KEY: ElicitRequest(params=params)},
@@ -218,7 +234,7 @@ async def _ask(ctx: Context, prompt: Prompt) -> Reply | Silence:
                 prompt.question, prompt.url, prompt.elicitation_id, request_id
             )
         else:
-            result = await ctx.session.elicit_form(prompt.question, form(prompt.typed), request_id)
+            result = await ctx.session.elicit_form(prompt.question, form(prompt), request_id)
     except MCPError:
         return Silence.CLIENT
     except ValidationError:

@@ -170,4 +170,5 @@ def _remark(entry: Entry) -> str:
     client = ""
     if entry.asked and entry.asked.client_name:
         client = f"asked by {entry.asked.client_name} {entry.asked.client_version}"
-    return one_line(entry.note or entry.result or client)
+    parts = (entry.mode, entry.note or entry.result or client)
+    return one_line("; ".join(part for part in parts if part))

@@ -29,7 +29,8 @@ class Chat:
         known = approval.code_digest or ""
         genuine = hmac.compare_digest(digest_of(code.upper()), known)
         takes_words = approval.state is ApprovalState.ASKED and name_to_type(approval) is None
-        answer = read_words(words) if genuine and takes_words else DOUBT
+        asks_mode = approval.asks_mode
+        answer = read_words(words, asks_mode=asks_mode) if genuine and takes_words else DOUBT
         try:
             return await self._desk.answer(approval.approval_id, answer, through=Channel.CHAT)
         except Conflict:

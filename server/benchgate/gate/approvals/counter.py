@@ -15,8 +15,15 @@ from benchgate.domain.answers import (
     Answer,
     is_typed,
     name_to_type,
+    read_mode,
 )
-from benchgate.domain.approvals import Approval, ApprovalEvent, Asked, Channel
+from benchgate.domain.approvals import (
+    Approval,
+    ApprovalEvent,
+    Asked,
+    Channel,
+    ExecutionMode,
+)
 from benchgate.domain.ledger import GENESIS, Entry, Moment
 from benchgate.domain.text import one_line
 from benchgate.domain.values import Value
@@ -30,9 +37,10 @@ LOCKED_FOR = timedelta(minutes=15)
 
 
 class Response(Value):
-    """What a person handed in: `decision` is one of `DECISIONS`."""
+    """What a person handed in: `decision` is one of `DECISIONS`, `mode` one of `MODES` or none."""
 
     decision: str
+    mode: str = ""
     note: str = ""
     typed: str = ""
     pin: SecretStr = SecretStr("")
@@ -69,7 +77,8 @@ class Counter:
 
         Raises:
             NotFound: there is no such question.
-            InvalidInput: the decision is none, or the name is not the test's; it stays open.
+            InvalidInput: the decision or the mode is none, or the name is not the test's; it stays
+                open.
             Unauthorized: the PIN is wrong, or was wrong too often; it stays open.
             Conflict: the question takes no such answer any more.
         """
@@ -77,10 +86,13 @@ class Counter:
         event = DECISIONS.get(response.decision)
         if event is None:
             raise InvalidInput("Choose one of Yes, No and Modify.")
+        mode = None
         if event is ApprovalEvent.APPROVE:
             self._check_name(approval, response.typed)
+            mode = _mode(response.mode) if approval.asks_mode else None
             self.check_pin(response.pin, approval_id=approval_id, at=at)
-        answer = Answer(event=event, note=one_line(response.note, NOTE_CHARACTERS_MAX))
+        note = one_line(response.note, NOTE_CHARACTERS_MAX)
+        answer = Answer(event=event, note=note, mode=mode)
         return self._record.answer(approval_id, answer, through=self._channel, at=at)
 
     def reopen(self, approval_id: str, *, at: datetime) -> Approval:
@@ -130,3 +142,15 @@ class Counter:
                 "The pre-flight says that this run should not go ahead.",
                 hint="To start it all the same, type the name of the test as it stands.",
             )
+
+
+def _mode(chosen: str) -> ExecutionMode:
+    """How the tests are to run: with a pause after each, where nothing was chosen.
+
+    Raises:
+        InvalidInput: that is no choice.
+    """
+    mode = read_mode(chosen)
+    if mode is None:
+        raise InvalidInput("Choose A or B: run all tests sequentially, or pause after each test.")
+    return mode

@@ -16,14 +16,15 @@ from anyio import to_thread
 from benchgate.domain.answers import Answer
 from benchgate.domain.approvals import Approval, Asked, Channel, subject_of
 from benchgate.domain.evidence import Evidence, evidence_of
-from benchgate.domain.facts import StartFacts
+from benchgate.domain.facts import Facts
 from benchgate.domain.ledger import GENESIS, Entry, Moment
-from benchgate.domain.text import digest_of
+from benchgate.domain.text import NAME_CHARACTERS_MAX, digest_of, one_line
 from benchgate.errors import StoreError
+from benchgate.gate.approvals.drafts import Draft, Wording
 from benchgate.gate.home import GateHome
 
 if TYPE_CHECKING:
-    from benchgate.gate.approvals.record import Found, Record, Wording
+    from benchgate.gate.approvals.record import Along, Found, Record
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -51,22 +52,25 @@ class Desk:
         self._record: Record | None = None
         self._opening = anyio.Lock()
 
+    @property
+    def has_record(self) -> bool:
+        """Whether there is a record to look into; opens none."""
+        return self._record is not None or self._home.has_record
+
     async def ask(
         self,
-        facts: StartFacts,
+        facts: Facts,
         *,
-        wording: "Wording",
+        wording: Wording,
         asked: Asked,
         fallback: Channel | None,
-        before: StartFacts | None,
+        before: Facts | None,
         facts_at: datetime,
     ) -> "Found":
         """Record the question about *facts*, read at *facts_at*, before it goes out.
 
         Or find what stands already.
         """
-        from benchgate.gate.approvals.record import Draft  # noqa: PLC0415 - imports SQLAlchemy
-
         draft = Draft(
             approval_id=uuid4().hex,
             facts=facts,
@@ -87,13 +91,21 @@ class Desk:
             lambda record: record.answer(approval_id, answer, through=through, at=utc_now())
         )
 
-    async def take(self, approval_id: str) -> Approval:
-        """Use a yes; nobody can use it again.
+    async def take(self, approval_id: str, *, along: "Along") -> Approval:
+        """Use a yes; nobody can use it again. What goes *along* is recorded with it, or neither.
 
         Raises:
-            Conflict: it is not a yes, or it has been used.
+            Conflict: it is not a yes, it has been used, or what goes along cannot be.
         """
-        return await self.do(lambda record: record.take(approval_id, at=utc_now()))
+        return await self.do(lambda record: record.take(approval_id, at=utc_now(), along=along))
+
+    async def cover(self, approval_id: str, run_id: str, *, along: "Along") -> None:
+        """A run is to start on the used yes to a whole.
+
+        Raises:
+            Conflict: that is no such yes, or what goes along cannot be.
+        """
+        await self.do(lambda record: record.cover(approval_id, run_id, at=utc_now(), along=along))
 
     async def supersede(self, approval_id: str) -> Approval:
         """Close a question or an unused yes, because the facts have changed.
@@ -113,9 +125,13 @@ class Desk:
             lambda record: record.fail(approval_id, fallback=fallback, at=utc_now())
         )
 
-    async def settle(self, approval_id: str, result: str) -> None:
-        """Note what became of the start."""
-        await self.do(lambda record: record.settle(approval_id, result, at=utc_now()))
+    async def settle(self, approval_id: str, result: str, *, run_id: str, along: "Along") -> None:
+        """Note what became of the start of a run, and what goes along."""
+        await self.do(
+            lambda record: record.settle(
+                approval_id, result, run_id=run_id, at=utc_now(), along=along
+            )
+        )
 
     async def hold(self, approval_id: str, *, holder: str) -> bool:
         """Whether *holder* alone shows the question's dialog, for one more lease."""
@@ -144,14 +160,14 @@ class Desk:
         await self.do(lambda record: record.give_code(approval_id, digest, at=utc_now()))
         return code
 
-    async def note_nobody(self, facts: StartFacts, asked: Asked) -> None:
+    async def note_nobody(self, facts: Facts, asked: Asked) -> None:
         """Write down that a start was wanted and nobody could be asked."""
         entry = Entry(
             seq=1,
             at=utc_now(),
             event=Moment.NOBODY,
             subject=subject_of(facts),
-            name=facts.template_name,
+            name=one_line(facts.name, NAME_CHARACTERS_MAX),
             asked=asked,
             digest=facts.digest,
             previous=GENESIS,
@@ -184,7 +200,7 @@ class Desk:
 
         Opens none where there is none yet.
         """
-        if self._record is None and not self._home.has_record:
+        if not self.has_record:
             return None
         try:
             return await self.do(
@@ -200,12 +216,13 @@ class Desk:
 
         As far as the record can tell: figures are handed over without it, too.
         """
-        if self._record is None and not self._home.has_record:
+        if not self.has_record:
             return [], None
 
         def look(record: "Record") -> tuple[list[Evidence], str | None]:
-            used = [record.used(run_id) for run_id in run_ids]
-            return [evidence_of(one) for one in used if one], record.head()
+            used = {run_id: record.used(run_id) for run_id in run_ids}
+            found = [evidence_of(one, run_id) for run_id, one in used.items() if one]
+            return found, record.head()
 
         try:
             return await self.do(look, only_looks=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 from pydantic import ValidationError
 
-from benchgate.domain.approvals import Approval, ApprovalEvent
+from benchgate.domain.approvals import NOT_STARTED, Approval, ApprovalEvent
 from benchgate.domain.ledger import GENESIS, Entry, Link, Moment, sealed
 from benchgate.errors import StoreError
 from benchgate.gate.store import LEDGER
@@ -18,6 +18,10 @@ NEWEST = sa.select(LEDGER).order_by(LEDGER.c.seq.desc()).limit(1)
 NUMBER_MIN = -(2**31)
 
 HINT = "Somebody has changed the record: `benchgate audit --verify` says what is broken."
+
+# The moments that tell of the start of a run.
+STARTS = frozenset({Moment.COVER, Moment.SETTLE})
+ABOUT_RUN_MAX = 50
 
 # Of these, what was shown and to whom is written out; later entries refer to it by the id.
 INTRODUCTIONS = frozenset({Moment.ASK, Moment.REOPEN, Moment.JOIN, Moment.NOBODY})
@@ -73,6 +77,17 @@ def about(connection: sa.Connection, approval_id: str, *, since: int) -> list[En
     part = sa.select(LEDGER).where(LEDGER.c.seq > since, named).order_by(LEDGER.c.seq)
     entries = [entry_in(_link(row)) for row in connection.execute(part).mappings()]
     return [entry for entry in entries if entry.approval_id == approval_id]
+
+
+def covering(connection: sa.Connection, run_id: str) -> str | None:
+    """The approval of a whole on which a run has started, as far as is known."""
+    named = LEDGER.c.body.contains(f'"subject_id":"{run_id}"', autoescape=True)
+    about = sa.select(LEDGER).where(named).order_by(LEDGER.c.seq.desc()).limit(ABOUT_RUN_MAX)
+    entries = [entry_in(_link(row)) for row in connection.execute(about).mappings()]
+    last = next((entry for entry in entries if entry.event in STARTS), None)
+    if last is None or (last.result or "").startswith(NOT_STARTED):
+        return None
+    return last.approval_id
 
 
 def entry_in(link: Link) -> Entry:

@@ -22,15 +22,18 @@ from benchgate.domain.approvals import (
     Channel,
     Lifetimes,
     Standing,
+    Subject,
+    SubjectKind,
     standing_of,
     subject_of,
 )
-from benchgate.domain.facts import Difference, StartFacts, differences
+from benchgate.domain.facts import Facts, differences
 from benchgate.domain.ledger import Entry, Moment
-from benchgate.domain.text import NAME_CHARACTERS_MAX, digest_of, one_line
+from benchgate.domain.text import one_line
 from benchgate.domain.values import Value
 from benchgate.errors import Conflict
 from benchgate.gate.approvals import ledger, rows
+from benchgate.gate.approvals.drafts import Draft, Wording, drafted
 from benchgate.gate.store import APPROVALS
 
 LISTED_MAX = 50
@@ -38,23 +41,7 @@ LISTED_MAX = 50
 REFUSALS = frozenset({ApprovalEvent.DECLINE, ApprovalEvent.MODIFY})
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
-Wording = Callable[[tuple[Difference, ...]], str]
-
-
-class Draft(Value):
-    """A question that somebody wants to put.
-
-    `facts_at` is when the facts were read; `fallback` is the channel on which it waits when
-    dialogs have had their chance, if there is one; `before` are the facts of the question that
-    this one follows, if it follows one.
-    """
-
-    approval_id: str
-    facts: StartFacts
-    facts_at: datetime
-    asked: Asked
-    fallback: Channel | None = None
-    before: StartFacts | None = None
+Along = Callable[[sa.Connection, Approval], None]
 
 
 class Found(Value):
@@ -92,7 +79,7 @@ class Record:
         """
         with writing_alone(self._engine) as tx:
             self._sweep(tx, at)
-            about_run = rows.history(tx, draft.facts.run_id)
+            about_run = rows.history(tx, subject_of(draft.facts).subject_id)
             if outrun := [one for one in about_run if (one.used_at or LONG_AGO) >= draft.facts_at]:
                 return Found(standing=Standing.OUTRUN, approval=outrun[-1])
             history = [one for one in about_run if one.digest == draft.facts.digest]
@@ -107,7 +94,7 @@ class Record:
             if standing is Standing.CLOSED:
                 return Found(standing=standing, approval=_closed(history))
             changed = differences(before, draft.facts) if before else ()
-            approval = _drafted(draft, standing, question=wording(changed), at=at)
+            approval = drafted(draft, standing, question=wording(changed), at=at)
             rows.insert(tx, approval, Moment.ASK)
         return Found(standing=standing, approval=approval)
 
@@ -126,25 +113,44 @@ class Record:
             late = overdue and answer.event not in REFUSALS
             event = ApprovalEvent.EXPIRE if late else answer.event
             if event in TRANSITIONS[present.state]:
-                changes = {"answered_at": at, "answered_through": through, "note": answer.note}
+                changes = {"answered_at": at, "answered_through": through}
+                changes |= {"note": answer.note, "mode": answer.mode}
                 return rows.move(tx, present, event, at=at, changes=changes)
             stray = {"at": at, "channel": through, "note": answer.note, "result": event.value}
             ledger.append(tx, ledger.entry_of(present, Moment.STRAY, **stray))
         raise Conflict(f"A question that is {present.state} cannot {event}.")
 
-    def take(self, approval_id: str, *, at: datetime) -> Approval:
+    def take(self, approval_id: str, *, at: datetime, along: Along | None = None) -> Approval:
         """Use a yes, once and for all; this is the intent to start, recorded before the act.
 
-        One that was given too long ago comes back as expired.
+        One that was given too long ago comes back as expired. What is recorded *along* with the
+        use happens with it or not at all.
 
         Raises:
-            Conflict: it is not a yes, or it has been used.
+            Conflict: it is not a yes, it has been used, or what goes along cannot be.
         """
         with writing_alone(self._engine) as tx:
             present = rows.get(tx, approval_id)
             if present.is_overdue(self.lifetimes, at=at):
                 return rows.move(tx, present, ApprovalEvent.EXPIRE, at=at)
-            return rows.move(tx, present, ApprovalEvent.USE, at=at, changes={"used_at": at})
+            used = rows.move(tx, present, ApprovalEvent.USE, at=at, changes={"used_at": at})
+            if along is not None:
+                along(tx, used)
+        return used
+
+    def cover(self, approval_id: str, run_id: str, *, at: datetime, along: Along) -> None:
+        """Write down that a run is to start on the used yes to a whole, and what goes along.
+
+        Raises:
+            Conflict: that is no used yes, or what goes along cannot be.
+        """
+        with writing_alone(self._engine) as tx:
+            present = rows.get(tx, approval_id)
+            if present.state is not ApprovalState.USED:
+                raise Conflict("That is no yes to a comparison that has begun.")
+            about_run = _about_run(present, run_id)
+            ledger.append(tx, ledger.entry_of(about_run, Moment.COVER, at=at))
+            along(tx, present)
 
     def supersede(self, approval_id: str, *, at: datetime) -> Approval:
         """Close a question, or a yes that is not used yet, because the facts have changed."""
@@ -160,13 +166,24 @@ class Record:
             asked = present.asked.model_copy(update={"channel": fallback})
             return rows.move(tx, present, ApprovalEvent.FAIL, at=at, changes={"asked": asked})
 
-    def settle(self, approval_id: str, result: str, *, at: datetime) -> None:
-        """Note what became of the start for which the yes was used."""
+    def settle(
+        self,
+        approval_id: str,
+        result: str,
+        *,
+        run_id: str,
+        at: datetime,
+        along: Along | None = None,
+    ) -> None:
+        """Note what became of the start of a run on the used yes, and what goes along."""
         with writing_alone(self._engine) as tx:
             present = rows.get(tx, approval_id)
             told = one_line(result)  # it may quote a backend
             tx.execute(rows.at_id(present).values(result=told))
-            ledger.append(tx, ledger.entry_of(present, Moment.SETTLE, at=at, result=told))
+            about_run = _about_run(present, run_id)
+            ledger.append(tx, ledger.entry_of(about_run, Moment.SETTLE, at=at, result=told))
+            if along is not None:
+                along(tx, present)
 
     def reopen(self, approval_id: str, *, new_id: str, asked: Asked, at: datetime) -> Approval:
         """The closed question *approval_id* as a new one, because the person wants it back.
@@ -222,12 +239,6 @@ class Record:
         with writing_alone(self._engine) as tx:
             ledger.append(tx, entry)
 
-    def last_entries(self, number: int, *, event: Moment | None = None) -> list[Entry]:
-        """The last *number* entries of the ledger, of *event* alone if given; the newest first."""
-        with reading(self._engine) as tx:
-            found = list(ledger.latest(tx, number, event=event))
-        return [ledger.entry_in(link) for link in found]
-
     def try_pin(
         self, matches: Callable[[], bool], attempt: Entry, *, wrong_max: int, since: datetime
     ) -> PinTry:
@@ -263,10 +274,14 @@ class Record:
         return found[-1] if found else None
 
     def used(self, subject_id: str) -> Approval | None:
-        """The approval on which a subject was started, if it was started through this record."""
+        """The approval on which a subject was started, if it was started through this record.
+
+        For a run of a comparison that may be the yes to the whole.
+        """
         with reading(self._engine) as tx:
             used = [one for one in rows.history(tx, subject_id) if one.may_have_started]
-        return used[-1] if used else None
+            covering = None if used else ledger.covering(tx, subject_id)
+            return rows.get(tx, covering) if covering else (used[-1] if used else None)
 
     def head(self) -> str | None:
         """The head of the ledger, to be kept elsewhere; None while it is empty."""
@@ -325,9 +340,18 @@ ANEW: dict[str, object] = {
     "answered_at": None,
     "answered_through": None,
     "note": "",
+    "mode": None,
     "dialog_until": None,
     "code_digest": None,
 }
+
+
+def _about_run(approval: Approval, run_id: str) -> Approval:
+    """*approval* as the ledger tells of the run that starts on it, which may be one of several."""
+    if approval.subject.subject_id == run_id:
+        return approval
+    subject = Subject(kind=SubjectKind.RUN, subject_id=run_id)
+    return approval.model_copy(update={"subject": subject})
 
 
 def _closed(history: Sequence[Approval]) -> Approval:
@@ -335,10 +359,8 @@ def _closed(history: Sequence[Approval]) -> Approval:
     return next(one for one in reversed(history) if one.state in REOPENABLE)
 
 
-def _superseded(
-    tx: sa.Connection, about_run: Sequence[Approval], at: datetime
-) -> StartFacts | None:
-    """Close the live question about other facts of the same run, and say what they were."""
+def _superseded(tx: sa.Connection, about_run: Sequence[Approval], at: datetime) -> Facts | None:
+    """Close the live question about other facts of the same subject, and say what they were."""
     if not about_run or not about_run[-1].is_live:
         return None
     rows.move(tx, about_run[-1], ApprovalEvent.SUPERSEDE, at=at)
@@ -352,21 +374,3 @@ def _joined(tx: sa.Connection, present: Approval, draft: Draft, at: datetime) ->
         joined = present.model_copy(update={"asked": draft.asked})
         ledger.append(tx, ledger.entry_of(joined, Moment.JOIN, at=at))
     return present
-
-
-def _drafted(draft: Draft, standing: Standing, *, question: str, at: datetime) -> Approval:
-    """A new approval, on the fallback channel where dialogs have had their chance."""
-    withheld = {"channel": draft.fallback} if standing is Standing.WITHHELD else {}
-    return Approval(
-        approval_id=draft.approval_id,
-        subject=subject_of(draft.facts),
-        # PostgreSQL keeps no text that holds a NUL.
-        name=one_line(draft.facts.template_name, NAME_CHARACTERS_MAX),
-        facts=draft.facts,
-        digest=draft.facts.digest,
-        question=question,
-        question_digest=digest_of(question),
-        state=ApprovalState.ASKED,
-        asked=draft.asked.model_copy(update=withheld),
-        asked_at=at,
-    )

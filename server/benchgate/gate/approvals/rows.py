@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from benchgate.domain.approvals import LIVE, Approval, ApprovalEvent, Asked, next_state
-from benchgate.domain.facts import StartFacts
+from benchgate.domain.facts import Facts
 from benchgate.domain.ledger import Moment
 from benchgate.errors import Conflict, NotFound, StoreError
 from benchgate.gate.approvals import ledger
@@ -100,7 +100,7 @@ def move(
         raise Conflict("The question has been answered by someone else at this moment.")
     told: dict[str, object] = {"at": at}
     if moved.answered_at == at:
-        told |= {"channel": moved.answered_through, "note": moved.note or None}
+        told |= {"channel": moved.answered_through, "note": moved.note or None, "mode": moved.mode}
     ledger.append(tx, ledger.entry_of(moved, event, **told))
     return moved
 
@@ -118,7 +118,10 @@ def at_id(approval: Approval) -> sa.Update:
 
 
 # Columns that hold a whole value as JSON, and what they hold.
-JSON_COLUMNS = {"facts": StartFacts, "asked": Asked}
+JSON_COLUMNS: dict[str, TypeAdapter[Any]] = {
+    "facts": TypeAdapter(Facts),
+    "asked": TypeAdapter(Asked),
+}
 COLUMNS = frozenset(Approval.model_fields)
 MOMENTS = ("asked_at", "answered_at", "used_at", "dialog_until")
 
@@ -140,7 +143,7 @@ def _columns(approval: Approval, fields: Collection[str] = COLUMNS) -> dict[str,
 def _approval(row: dict[str, Any]) -> Approval:
     subject = {"kind": row["subject_kind"], "subject_id": row["subject_id"]}
     try:
-        whole = {name: shape.model_validate_json(row[name]) for name, shape in JSON_COLUMNS.items()}
+        whole = {name: shape.validate_json(row[name]) for name, shape in JSON_COLUMNS.items()}
         return Approval.model_validate(row | whole | {"subject": subject})
     except ValidationError as exc:
         raise StoreError(

@@ -15,8 +15,14 @@ from unicodedata import category
 
 from pydantic import SecretStr
 
-from benchgate.domain.answers import DECISIONS, is_typed, name_to_type
-from benchgate.domain.approvals import Approval, ApprovalState, Channel, Lifetimes
+from benchgate.domain.answers import DECISIONS, MODE_WORDS, MODES, is_typed, name_to_type
+from benchgate.domain.approvals import (
+    Approval,
+    ApprovalState,
+    Channel,
+    ExecutionMode,
+    Lifetimes,
+)
 from benchgate.domain.ledger import GENESIS, Entry, Moment
 from benchgate.domain.text import HIDDEN, NAME_CHARACTERS_MAX, one_line
 from benchgate.errors import (
@@ -56,12 +62,17 @@ form is no longer used, because a secret does not belong into a conversation.
 It raises the bar for an agent that has a shell of yours; it is no boundary against one."""
 PIN_IS_REMOVED = "The PIN is removed: nothing asks for it any more."
 TOLD: dict[ApprovalState, str] = {
-    ApprovalState.APPROVED: "Recorded: yes. It starts nothing by itself: the next "
-    f"{ToolName.START_RUN} starts it, within {{within}}. Tell your agent to go on.",
+    ApprovalState.APPROVED: "Recorded: yes{how}. It starts nothing by itself: the next {call}, "
+    "within {within}. Tell your agent to go on.",
     ApprovalState.DECLINED: "Recorded: no. Nothing starts, and the agent is told so.",
     ApprovalState.MODIFY_REQUESTED: "Recorded: something is to be changed first. Nothing starts, "
     "and the agent is told your note.",
     ApprovalState.EXPIRED: "That came too late: the question had expired. Nothing starts.",
+}
+HOW = {
+    None: "",
+    ExecutionMode.SEQUENTIAL: ", A: all tests sequentially",
+    ExecutionMode.PAUSE: ", B: a pause after each test",
 }
 
 
@@ -174,7 +185,9 @@ class Visit:
         return None
 
     def _in_short(self, approval: Approval) -> str:
-        parts = [one_line(approval.name, NAME_CHARACTERS_MAX), f"run {approval.subject.subject_id}"]
+        kind = "comparison" if approval.asks_mode else "run"
+        parts = [one_line(approval.name, NAME_CHARACTERS_MAX)]
+        parts.append(f"{kind} {approval.subject.subject_id}")
         asked = approval.asked
         if asked.client_name:
             client = f"{asked.client_name} {asked.client_version}"
@@ -205,6 +218,9 @@ class Visit:
         Raises:
             Conflict: the question takes no such answer any more.
         """
+        asks_mode = decision == "yes" and approval.asks_mode
+        if (mode := _mode() if asks_mode else "") is None:
+            return False
         note = _line(NOTE_PROMPTS[decision])
         name = name_to_type(approval) if decision == "yes" else None
         typed, pin = "", SecretStr("")
@@ -214,15 +230,22 @@ class Visit:
             needs_pin = decision == "yes" and self._counter.asks_for_pin and is_typed(name, typed)
             if needs_pin and not (pin := _secret("Your PIN: ")):
                 return False
-            response = Response(decision=decision, note=note, typed=typed, pin=pin)
+            response = Response(decision=decision, mode=mode, note=note, typed=typed, pin=pin)
             try:
                 done = self._counter.respond(approval.approval_id, response, at=self._now())
             except (InvalidInput, Unauthorized) as exc:
                 _say(exc.advice)
             else:
-                _say(TOLD[done.state].format(within=clock(self._lifetimes.answer.total_seconds())))
+                _say(self._told(done))
                 return True
         return False
+
+    def _told(self, done: Approval) -> str:
+        call = f"{ToolName.START_RUN} starts it"
+        if done.asks_mode:
+            call = f"{ToolName.START_COMPARISON} goes on"
+        within = clock(self._lifetimes.answer.total_seconds())
+        return TOLD[done.state].format(how=HOW[done.mode], call=call, within=within)
 
 
 def _kind(approval: Approval) -> str:
@@ -249,6 +272,19 @@ def _decision() -> str | None:
         if meant and typed != "y":
             return meant[0]
         _say("A yes is typed in full." if meant else "That is none of the three.")
+    return None
+
+
+def _mode() -> str | None:
+    """How the tests are to run, as a form says it; None where what was typed could mean nothing."""
+    for _ in range(TRIES_MAX):
+        typed = _line("A or B (Enter is B): ").casefold()
+        if not typed:
+            return ""
+        for label, mode in MODES.items():
+            if MODE_WORDS.get(typed) is mode:
+                return label
+        _say("That is neither A nor B.")
     return None
 
 

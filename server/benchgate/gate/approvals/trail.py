@@ -8,11 +8,11 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 import sqlalchemy as sa
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from benchgate.database import reading
 from benchgate.domain.approvals import ApprovalState
-from benchgate.domain.facts import StartFacts
+from benchgate.domain.facts import Facts
 from benchgate.domain.ledger import Break, Link, Stored, drift, first_break
 from benchgate.domain.text import digest_of
 from benchgate.domain.values import Value
@@ -22,7 +22,8 @@ from benchgate.gate.store import APPROVALS
 # Elsewhere two reads of one transaction could see what somebody wrote between them.
 ONE_MOMENT = sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
-COMPARED = ("approval_id", "state", "question", "facts", "answered_through", "note")
+FACTS: TypeAdapter[Facts] = TypeAdapter(Facts)
+COMPARED = ("approval_id", "state", "question", "facts", "answered_through", "note", "mode")
 # The states in which a person's answer counts.
 ANSWERED = frozenset(
     {
@@ -95,12 +96,13 @@ def _as_stored(row: sa.RowMapping) -> Stored:
         digest=_digest_in(row["facts"]),
         channel=row["answered_through"] if answered else None,
         note=(row["note"] or None) if answered else None,
+        mode=row["mode"] if answered else None,
     )
 
 
 def _digest_in(facts: str) -> str | None:
     """The digest of the facts that stand there, if they can be read."""
     try:
-        return StartFacts.model_validate_json(facts).digest
+        return FACTS.validate_json(facts).digest
     except ValidationError:
         return None

@@ -9,6 +9,7 @@ from benchgate.domain.answers import StartOutcome
 from benchgate.domain.approvals import ApprovalState
 from benchgate.domain.contract import ErrorRow
 from benchgate.domain.preflight import PreflightWarning
+from benchgate.domain.progress import ProgressLine
 from benchgate.domain.runs import LiveMetrics, Summary
 from benchgate.domain.values import Value
 
@@ -103,6 +104,45 @@ class StopAnswer(Value):
 
     run_id: str
     status: str
+    comparison_id: str | None = Field(default=None, description="Stopped with it")
+
+
+class ComparisonCreated(Value):
+    """A planned comparison."""
+
+    comparison_id: str
+    state: str
+    run_count: int
+    cautions: tuple[str, ...] = Field(description="In what the tests are not like with like")
+
+
+class ComparisonStart(Value):
+    """Whether this call started a test of the comparison, and if not, why."""
+
+    comparison_id: str
+    outcome: StartOutcome
+    state: str
+    mode: str | None = None
+    run_id: str | None = None
+    reason: str | None = None
+    note: str | None = Field(default=None, description="What came with the answer")
+    approval_url: str | None = Field(default=None, description="For the person, not for you")
+
+
+class ComparisonAnswer(Value):
+    """Where a comparison is; one line for each run."""
+
+    comparison_id: str
+    state: str
+    mode: str | None = None
+    reason: str | None = None
+    run_id: str | None = Field(default=None, description="Of the run under way")
+    approval: ApprovalState | None = Field(default=None, description="Of the open question")
+    lines: tuple[ProgressLine, ...]
+    remaining_seconds: float | None = None
+    next_check_seconds: int | None = Field(
+        default=None, description="wait_seconds for the next call; absent if waiting brings nothing"
+    )
 
 
 class ErrorsAnswer(Value):

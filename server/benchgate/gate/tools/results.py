@@ -2,14 +2,20 @@
 
 from typing import Annotated
 
+import anyio
 from mcp.types import CallToolResult, ResourceLink
 from pydantic import Field
 
+from benchgate.domain.compared import compared
+from benchgate.domain.comparisons import Comparison
 from benchgate.domain.results import HandOver, hand_over
-from benchgate.domain.values import RunId
+from benchgate.domain.runs import RunSnapshot
+from benchgate.domain.values import ComparisonId, RunId
+from benchgate.errors import InvalidInput
 from benchgate.gate.approvals.desk import Desk
 from benchgate.gate.backend import Backend
 from benchgate.gate.blocks import Blocks
+from benchgate.gate.comparisons.service import Comparisons
 from benchgate.gate.names import SERIES_URI, SUMMARY_URI
 from benchgate.gate.tools.answers import ErrorsAnswer, answer
 
@@ -22,21 +28,60 @@ RunIds = Annotated[list[RunId], Field(min_length=1, max_length=RUNS_MAX)]
 class ResultTools:
     """What is left of a run once it has ended."""
 
-    def __init__(self, *, backend: Backend, desk: Desk, blocks: Blocks) -> None:
+    def __init__(
+        self, *, backend: Backend, comparisons: Comparisons, desk: Desk, blocks: Blocks
+    ) -> None:
         """Read from *backend*, with the evidence of *desk*, and tell in *blocks*."""
         self._backend = backend
+        self._comparisons = comparisons
         self._desk = desk
         self._blocks = blocks
 
-    async def get_results(self, run_ids: RunIds) -> Annotated[CallToolResult, HandOver]:
-        """Hand over the figures of ended runs, with links to CSV and the approvals they ran on."""
-        unique = list(dict.fromkeys(run_ids))
+    async def get_results(
+        self, run_ids: RunIds | None = None, comparison_id: ComparisonId | None = None
+    ) -> Annotated[CallToolResult, HandOver]:
+        """Hand over the figures of ended runs, or of a comparison, with the yeses they ran on.
+
+        Give either run_ids or comparison_id. Links lead to CSV.
+        """
+        if bool(run_ids) == bool(comparison_id):
+            raise InvalidInput("Either run_ids or comparison_id is needed, and not both.")
+        if comparison_id is not None:
+            return await self._compared(comparison_id)
+        unique = list(dict.fromkeys(run_ids or []))
         runs = [await self._backend.snapshot(run_id) for run_id in unique]
         approvals, ledger_head = await self._desk.evidence(unique)
         handed = hand_over(runs, approvals=approvals, ledger_head=ledger_head)
         text = self._blocks.render("results", hand_over=handed, runs=runs)
         links = [link for run_id in unique for link in _links(run_id)]
         return answer(text, handed, links=links)
+
+    async def _compared(self, comparison_id: str) -> CallToolResult:
+        """The specification's hand-over of a comparison, as far as it has come."""
+        view = await self._comparisons.look(comparison_id)
+        comparison = view.comparison
+        ids = [step.run_id for step in comparison.steps if step.run_id and step.result]
+        approvals, ledger_head = await self._desk.evidence(ids)
+        handed = compared(comparison, approvals=approvals, ledger_head=ledger_head)
+        runs = await self._runs(comparison)
+        text = self._blocks.render(
+            "comparison_results", hand_over=handed, comparison=comparison, runs=runs
+        )
+        return answer(text, handed, links=[link for run_id in ids for link in _links(run_id)])
+
+    async def _runs(self, comparison: Comparison) -> list[RunSnapshot]:
+        """Its first runs that have ended, all looked at in the time of one; for their links."""
+        results = [step.result for step in comparison.steps if step.result][:RUNS_MAX]
+        found: dict[str, RunSnapshot] = {}
+
+        async def look(run_id: str, status: str) -> None:
+            told = RunSnapshot(run_id=run_id, status=status)
+            found[run_id] = await self._backend.snapshot_or(told)
+
+        async with anyio.create_task_group() as tasks:
+            for result in results:
+                tasks.start_soon(look, result.run_id, result.status)
+        return [found[result.run_id] for result in results]
 
     async def get_errors(self, run_id: RunId) -> Annotated[CallToolResult, ErrorsAnswer]:
         """Read a run's errors by category, with possible causes."""

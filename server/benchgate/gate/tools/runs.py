@@ -15,6 +15,7 @@ from benchgate.gate import monitor
 from benchgate.gate.approvals.desk import Desk
 from benchgate.gate.backend import Backend
 from benchgate.gate.blocks import Blocks
+from benchgate.gate.comparisons.service import Comparisons
 from benchgate.gate.endings import NotStarted, Started
 from benchgate.gate.starts import Starts
 from benchgate.gate.tools.answers import (
@@ -35,9 +36,18 @@ Confirmation = Annotated[str, Field(max_length=NOTE_CHARACTERS_MAX)]
 class RunTools:
     """What an agent can do with a run."""
 
-    def __init__(self, *, backend: Backend, starts: Starts, desk: Desk, blocks: Blocks) -> None:
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        starts: Starts,
+        comparisons: Comparisons,
+        desk: Desk,
+        blocks: Blocks,
+    ) -> None:
         """Act on *backend*, start through *starts* alone, look at *desk*, and tell in *blocks*."""
         self._backend = backend
+        self._comparisons = comparisons
         self._starts = starts
         self._desk = desk
         self._blocks = blocks
@@ -129,11 +139,16 @@ class RunTools:
         return self._status(run, approval)
 
     async def stop_run(self, run_id: RunId) -> Annotated[CallToolResult, StopAnswer]:
-        """Stop a run. Needs no approval."""
+        """Stop a run, and the comparison that it belongs to. Needs no approval."""
+        # Before the run itself: nothing of the comparison may start in between.
+        comparison = await self._comparisons.stop_of(run_id)
         changed = await self._backend.stop(run_id)
         run = await self._backend.snapshot_or(RunSnapshot(run_id=run_id, status=changed.status))
-        text = self._blocks.render("stop_requested", run=run)
-        return answer(text, StopAnswer(run_id=run_id, status=run.status))
+        text = self._blocks.render("stop_requested", run=run, comparison=comparison)
+        comparison_id = comparison.comparison_id if comparison else None
+        return answer(
+            text, StopAnswer(run_id=run_id, status=run.status, comparison_id=comparison_id)
+        )
 
     async def _start(
         self, run_id: str, ctx: Context, *, confirmation: str
@@ -143,7 +158,7 @@ class RunTools:
             return ending
         if isinstance(ending, Started):
             return self._started(ending)
-        unread = RunSnapshot(run_id=run_id, status="", template_name=ending.template_name)
+        unread = RunSnapshot(run_id=run_id, status="", template_name=ending.name)
         return self._not_started(ending, run=await self._backend.snapshot_or(unread))
 
     def _started(self, started: Started) -> CallToolResult:
@@ -162,9 +177,10 @@ class RunTools:
         text = self._blocks.render(
             "not_started",
             run=run,
+            comparison=None,
             outcome=ending.outcome.value,
-            run_id=ending.run_id,
-            template_name=ending.template_name,
+            run_id=ending.subject_id,
+            template_name=ending.name,
             reason=ending.reason,
             note=ending.note,
             offer=ending.offer,
@@ -172,7 +188,7 @@ class RunTools:
         return answer(
             text,
             StartAnswer(
-                run_id=ending.run_id,
+                run_id=ending.subject_id,
                 outcome=ending.outcome,
                 reason=ending.reason,
                 note=ending.note or None,

@@ -14,6 +14,7 @@ from mcp.types import ToolAnnotations
 from benchgate.domain.values import Value
 from benchgate.gate.names import ToolName
 from benchgate.gate.tools.catalog import CatalogTools
+from benchgate.gate.tools.comparisons import ComparisonTools
 from benchgate.gate.tools.results import ResultTools
 from benchgate.gate.tools.runs import RunTools
 from benchgate.gate.tools.seam import CALL_SECONDS_MAX, GateTool, Seam
@@ -55,13 +56,25 @@ NATURES: dict[ToolName, tuple[str, Nature]] = {
     ),
     ToolName.GET_STATUS: ("Read a run's state", READS),
     ToolName.STOP_RUN: ("Stop a run", Nature(destroys=True, repeatable=True)),
+    ToolName.CREATE_COMPARISON: ("Plan a comparison", Nature()),
+    ToolName.START_COMPARISON: (
+        "Start a comparison or its next test on a person's yes",
+        Nature(destroys=True, waits_for_person=True),
+    ),
+    ToolName.GET_COMPARISON: ("Read a comparison's progress", READS),
     ToolName.GET_RESULTS: ("Hand over results", READS),
     ToolName.GET_ERRORS: ("Read a run's errors", READS),
 }
 
 
 def all_tools(
-    *, catalog: CatalogTools, runs: RunTools, results: ResultTools, seam: Seam, has_chat: bool
+    *,
+    catalog: CatalogTools,
+    runs: RunTools,
+    comparisons: ComparisonTools,
+    results: ResultTools,
+    seam: Seam,
+    has_chat: bool,
 ) -> list[Tool]:
     """Every tool, ready to serve; only with *has_chat* does a start take a confirmation."""
     functions: dict[ToolName, Callable[..., Any]] = {
@@ -72,6 +85,11 @@ def all_tools(
         ToolName.START_RUN: runs.start_run_by_words if has_chat else runs.start_run,
         ToolName.GET_STATUS: runs.get_status,
         ToolName.STOP_RUN: runs.stop_run,
+        ToolName.CREATE_COMPARISON: comparisons.create_comparison,
+        ToolName.START_COMPARISON: (
+            comparisons.start_comparison_by_words if has_chat else comparisons.start_comparison
+        ),
+        ToolName.GET_COMPARISON: comparisons.get_comparison,
         ToolName.GET_RESULTS: results.get_results,
         ToolName.GET_ERRORS: results.get_errors,
     }

@@ -24,6 +24,7 @@ from benchgate.gate.approvals.pin import Pin
 from benchgate.gate.blocks import Blocks
 from benchgate.gate.home import GateHome
 from benchgate.settings import Settings
+from tests.unit.asked import ask_both
 from tests.unit.examples import NOON, facts_of
 
 ADDRESS = "http://127.0.0.1:8765"
@@ -64,6 +65,10 @@ class Office:
             facts_at=utc_now(),
         )
         return found.approval
+
+    async def ask_both(self, comparison_id: str = "cmp-1") -> Approval:
+        """A question about a comparison of two tests."""
+        return await self.desk.do(lambda record: ask_both(record, comparison_id, at=utc_now()))
 
     async def state(self, approval: Approval) -> str:
         return (await self.desk.get(approval.approval_id)).state.value

@@ -10,6 +10,16 @@ import pytest
 from mcp.server.mcpserver import Context
 from mcp.types import ElicitResult
 
+from benchgate.domain.answers import (
+    DECISION_FIELD,
+    DECISIONS,
+    MODE_FIELD,
+    MODES,
+    NOTE_FIELD,
+    TYPED_FIELD,
+    read_answer,
+)
+from benchgate.domain.approvals import ApprovalEvent, ExecutionMode
 from benchgate.errors import StoreError
 from benchgate.gate.approvals import asking, desk
 from benchgate.gate.approvals.asking import Prompt, Reply
@@ -17,6 +27,46 @@ from benchgate.gate.approvals.desk import Desk
 from tests.unit.asked import home_in
 
 pytestmark = pytest.mark.anyio
+
+
+def fields_of(prompt: Prompt) -> dict[str, Any]:
+    return asking.form(prompt)["properties"]
+
+
+def test_a_form_about_one_run_asks_for_a_decision_and_takes_a_note() -> None:
+    form = asking.form(Prompt(question="Start?"))
+    assert [*form["properties"]] == [DECISION_FIELD, NOTE_FIELD]
+    assert form["properties"][DECISION_FIELD]["title"] == "Start this test?"
+    assert form["properties"][DECISION_FIELD]["enum"] == [*DECISIONS]
+    assert form["required"] == [DECISION_FIELD]
+
+
+def test_a_form_against_the_preflights_advice_asks_for_the_name_too() -> None:
+    assert TYPED_FIELD in fields_of(Prompt(question="Start?", typed="Orders"))
+
+
+def test_a_form_about_several_tests_offers_a_and_b_and_demands_neither() -> None:
+    form = asking.form(Prompt(question="Start?", asks_mode=True))
+    mode = form["properties"][MODE_FIELD]
+    assert form["properties"][DECISION_FIELD]["title"] == "Start these tests?"
+    assert mode["title"].startswith("How? ")
+    assert mode["enum"] == [*MODES]
+    assert MODES[mode["default"]] is ExecutionMode.PAUSE
+    assert form["required"] == [DECISION_FIELD]
+
+
+@pytest.mark.parametrize("asks_mode", [True, False])
+@pytest.mark.parametrize("typed", [None, "Orders"])
+def test_a_form_has_no_field_that_its_answer_may_not_bring(
+    typed: str | None, *, asks_mode: bool
+) -> None:
+    fields = fields_of(Prompt(question="Start?", typed=typed, asks_mode=asks_mode))
+    filled: dict[str, object] = {
+        name: (field["enum"][0] if "enum" in field else typed) for name, field in fields.items()
+    }
+    answer = read_answer("accept", filled, typed=typed, asks_mode=asks_mode)
+    assert answer.event is ApprovalEvent.APPROVE
+    assert answer.mode is (ExecutionMode.SEQUENTIAL if asks_mode else None)
 
 
 async def test_a_no_stays_a_no_though_a_yes_elsewhere_is_being_read_at_that_moment() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from benchgate.domain.answers import NOTE_CHARACTERS_MAX
-from benchgate.domain.approvals import Approval, ApprovalState, Channel
+from benchgate.domain.answers import MODES, NOTE_CHARACTERS_MAX
+from benchgate.domain.approvals import Approval, ApprovalState, Channel, ExecutionMode
 from benchgate.domain.ledger import Moment
 from benchgate.errors import Conflict, InvalidInput, NotFound, Unauthorized
 from benchgate.gate.approvals.counter import LOCKED_FOR, WRONG_PINS_MAX, Counter, Response
@@ -17,7 +17,7 @@ from benchgate.gate.approvals.pin import Pin
 from benchgate.gate.approvals.record import Record
 from benchgate.gate.approvals.trail import Trail
 from benchgate.gate.home import GateHome
-from tests.unit.asked import ask, home_in, record_of
+from tests.unit.asked import ask, ask_both, entries_of, home_in, record_of
 from tests.unit.examples import NOON
 
 YES, NO = Response(decision="yes"), Response(decision="no")
@@ -100,6 +100,59 @@ def test_a_yes_against_the_preflight_needs_the_name(counter: Counter, record: Re
     assert counter.respond(approval.approval_id, named, at=NOON).state is ApprovalState.APPROVED
 
 
+@pytest.mark.parametrize(("mode", "recorded"), [*MODES.items(), ("", ExecutionMode.PAUSE)])
+def test_a_yes_to_several_tests_comes_with_how_they_are_to_run(
+    counter: Counter, record: Record, mode: str, recorded: ExecutionMode
+) -> None:
+    approval = ask_both(record, at=NOON)
+    response = YES.model_copy(update={"mode": mode})
+    done = counter.respond(approval.approval_id, response, at=NOON)
+    assert (done.state, done.mode) == (ApprovalState.APPROVED, recorded)
+    assert record.get(approval.approval_id) == done
+    assert entries_of(record)[-1].mode is recorded
+
+
+@pytest.mark.parametrize("mode", ["A", "b", "sequential", "A) Sequential", "both", " "])
+def test_what_is_no_mode_is_no_yes_and_closes_nothing(
+    counter: Counter, record: Record, home: GateHome, mode: str
+) -> None:
+    Pin(home).set(WORD)
+    approval = ask_both(record, at=NOON)
+    with pytest.raises(InvalidInput, match="Choose A or B"):
+        counter.respond(approval.approval_id, WRONG.model_copy(update={"mode": mode}), at=NOON)
+    assert counter.waiting(at=NOON) == [approval]
+    assert entries_of(record)[-1].event is Moment.ASK
+
+
+@pytest.mark.parametrize("decision", ["no", "modify"])
+@pytest.mark.parametrize("mode", ["A) sequential", "both"])
+def test_whoever_does_not_say_yes_chooses_no_mode(
+    counter: Counter, record: Record, decision: str, mode: str
+) -> None:
+    approval = ask_both(record, at=NOON)
+    done = counter.respond(approval.approval_id, Response(decision=decision, mode=mode), at=NOON)
+    assert not done.is_live
+    assert done.mode is None
+
+
+def test_a_yes_to_one_run_has_no_mode(counter: Counter, approval: Approval) -> None:
+    response = YES.model_copy(update={"mode": "A) sequential"})
+    assert counter.respond(approval.approval_id, response, at=NOON).mode is None
+
+
+def test_a_mode_goes_with_the_yes_that_is_taken_back(counter: Counter, record: Record) -> None:
+    approval = ask_both(record, at=NOON)
+    response = YES.model_copy(update={"mode": "A) sequential"})
+    counter.respond(approval.approval_id, response, at=NOON)
+    taken_back = counter.respond(approval.approval_id, NO, at=NOON + SECOND)
+    assert (taken_back.state, taken_back.mode) == (ApprovalState.DECLINED, None)
+    again = counter.reopen(approval.approval_id, at=NOON + 2 * SECOND)
+    assert again.mode is None
+    done = counter.respond(again.approval_id, YES, at=NOON + 3 * SECOND)
+    assert done.mode is ExecutionMode.PAUSE
+    assert Trail(record.engine).check().is_whole
+
+
 def test_a_no_to_the_preflight_needs_no_name(counter: Counter, record: Record) -> None:
     approval = ask(record, at=NOON, can_proceed=False)
     assert counter.respond(approval.approval_id, NO, at=NOON).state is ApprovalState.DECLINED
@@ -112,7 +165,7 @@ def test_a_wrong_name_is_told_before_the_pin_is_looked_at(
     approval = ask(record, at=NOON, can_proceed=False)
     with pytest.raises(InvalidInput):
         counter.respond(approval.approval_id, WRONG, at=NOON)
-    assert [entry.event for entry in record.last_entries(1)] == [Moment.ASK]
+    assert entries_of(record)[-1].event is Moment.ASK
 
 
 def test_where_a_pin_is_set_a_yes_needs_it(
@@ -143,7 +196,7 @@ def test_a_wrong_pin_is_written_down_without_itself(
 ) -> None:
     Pin(home).set(WORD)
     guess_wrong(counter, approval, 1)
-    entry = record.last_entries(1)[0]
+    entry = entries_of(record)[-1]
     assert (entry.event, entry.channel) == (Moment.WRONG_PIN, Channel.TERMINAL)
     assert entry.result == approval.approval_id
     assert "0000" not in entry.model_dump_json(exclude={"previous", "at", "result"})

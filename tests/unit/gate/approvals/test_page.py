@@ -16,6 +16,7 @@ from benchgate.gate.approvals.browser.pages import FILTERS, Pages, environment
 from benchgate.gate.approvals.counter import WRONG_PINS_MAX
 from benchgate.gate.approvals.desk import utc_now
 from benchgate.gate.blocks import folder
+from tests.unit.asked import entries_of
 from tests.unit.examples import HIGH
 from tests.unit.gate.approvals.browsing import PIN, Browser, look_of, office_at, path_of
 from tests.unit.hostile import FOREIGN
@@ -138,8 +139,12 @@ async def test_a_used_or_superseded_question_says_so(tmp_path: Path) -> None:
     async with office_at(tmp_path) as (office, browser):
         used, superseded = await office.ask("used"), await office.ask("old")
         await browser.answer(used, "yes")
-        await office.desk.take(used.approval_id)
-        await office.desk.settle(used.approval_id, "STARTING")
+        await office.desk.do(lambda record: record.take(used.approval_id, at=utc_now()))
+        await office.desk.do(
+            lambda record: record.settle(
+                used.approval_id, "STARTING", run_id=used.subject.subject_id, at=utc_now()
+            )
+        )
         await office.desk.supersede(superseded.approval_id)
         assert "What came of it: <bdi>STARTING</bdi>" in await page_of(browser, used)
         assert "Another question counts now" in await browser.open(superseded)
@@ -208,7 +213,7 @@ async def test_too_many_wrong_pins_lock_the_right_one_out_and_leave_the_no(
         locked = await browser.answer(approval, "yes", pin=PIN)
         assert locked.status_code == 401
         assert "Too many wrong PINs" in locked.text
-        entries = await office.desk.do(lambda record: record.last_entries(50))
+        entries = await office.desk.do(entries_of)
         wrong = [entry for entry in entries if entry.event is Moment.WRONG_PIN]
         assert len(wrong) == WRONG_PINS_MAX
         await browser.answer(approval, "no")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from benchgate.domain.approvals import Channel
+from benchgate.domain.approvals import Channel, ExecutionMode
 from benchgate.domain.ledger import GENESIS, Break, Entry, Link, sealed
 from benchgate.gate.approvals.record import Record
 from benchgate.gate.approvals.trail import Finding, Trail
 from benchgate.gate.home import RECORD_FILE, GateHome
-from tests.unit.asked import NO, ask, home_in, record_of, start
+from tests.unit.asked import NO, YES, ask, ask_both, home_in, record_of, start
 from tests.unit.examples import NOON
 
 ENTRIES = 6
@@ -158,6 +158,7 @@ def test_a_state_that_was_changed_beside_the_ledger_is_drift(
         "UPDATE approvals SET state = 'no such state' WHERE subject_id = 'run-1'",
         "UPDATE approvals SET answered_through = 'elicitation' WHERE subject_id = 'run-1'",
         "UPDATE approvals SET note = 'as agreed' WHERE subject_id = 'run-1'",
+        "UPDATE approvals SET mode = 'sequential' WHERE subject_id = 'run-1'",
         "UPDATE approvals SET facts = '{}' WHERE subject_id = 'run-1'",
         "UPDATE approvals SET facts = replace(facts, '8', '9') WHERE subject_id = 'run-1'",
         "DELETE FROM approvals WHERE subject_id = 'run-1'",
@@ -170,6 +171,16 @@ def test_a_question_that_is_not_as_it_was_put_is_drift(
     assert used is not None
     tamper(home, sql)
     assert check(record).drifted == (used.approval_id,)
+
+
+@pytest.mark.parametrize("mode", ["'sequential'", "NULL", "'no such mode'"])
+def test_a_mode_that_nobody_chose_is_drift(record: Record, home: GateHome, mode: str) -> None:
+    both = ask_both(record, at=NOON)
+    yes = YES.model_copy(update={"mode": ExecutionMode.PAUSE})
+    record.answer(both.approval_id, yes, through=Channel.PAGE, at=NOON)
+    assert check(record).is_whole
+    tamper(home, f"UPDATE approvals SET mode = {mode} WHERE subject_id = 'cmp-1'")
+    assert check(record).drifted == (both.approval_id,)
 
 
 def test_a_question_that_the_ledger_never_told_of_is_drift(record: Record, home: GateHome) -> None:

@@ -19,6 +19,7 @@ class Form(Value):
     """The fields as they were sent; one that is missing is empty."""
 
     decision: str = ""
+    mode: str = ""
     note: str = ""
     typed_name: str = ""
     pin: SecretStr = SecretStr("")

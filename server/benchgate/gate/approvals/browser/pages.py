@@ -11,7 +11,8 @@ import jinja2
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from benchgate.domain.answers import NOTE_CHARACTERS_MAX, name_to_type
+from benchgate.domain.answers import MODES, NOTE_CHARACTERS_MAX, name_to_type, read_mode
+from benchgate.domain.approvals import ExecutionMode
 from benchgate.domain.text import NAME_CHARACTERS_MAX, one_line
 from benchgate.errors import BenchgateError
 from benchgate.gate.approvals.browser.form import Form
@@ -44,6 +45,9 @@ class Pages:
             state=look.approval.state.value,
             question=Markup(self._markdown.render(look.approval.question)),  # noqa: S704 - see above
             name_to_type=name_to_type(look.approval),
+            modes=MODES,
+            # Also where the form brought what is none.
+            chosen=read_mode(form.mode) or ExecutionMode.PAUSE,
             token_for=token_for,
             told=told,
             form=form,

@@ -127,7 +127,11 @@ class Site:
 
     async def _respond(self, approval_id: str, form: Form) -> Approval:
         response = counter.Response(
-            decision=form.decision, note=form.note, typed=form.typed_name, pin=form.pin
+            decision=form.decision,
+            mode=form.mode,
+            note=form.note,
+            typed=form.typed_name,
+            pin=form.pin,
         )
         return await self._desk.do(
             lambda record: Counter(record, self._pin, Channel.PAGE).respond(

@@ -1,0 +1,54 @@
+"""The one lane of a backend: which run is in it, and who may bring another one in.
+
+Tests on one backend run one at a time, whichever process starts them. A run is in the lane from
+the moment before its start. The lease says that its starter is still at it; the end of the lease,
+or of the run, frees the lane, and nobody's clean-up is needed.
+"""
+
+from datetime import datetime, timedelta
+
+from benchgate.domain.values import Value
+
+# Renewed while a start is on its way; long enough for a stall, short enough for whoever follows.
+LEASE = timedelta(seconds=10)
+
+
+class Lane(Value):
+    """What is in the lane: `until` is the lease, None once the start is known to have happened."""
+
+    run_id: str
+    owner: str
+    entered_at: datetime
+    until: datetime | None
+
+
+class Entry(Value):
+    """A run that somebody wants to bring in.
+
+    `idle_at` is when the backend said that nothing is active; `after` is the run that is known to
+    have ended just now, if it is that one which is in the lane.
+    """
+
+    run_id: str
+    owner: str
+    at: datetime
+    idle_at: datetime
+    after: str | None = None
+
+
+def may_enter(lane: Lane | None, entry: Entry) -> bool:
+    """Whether *entry* may come in: what is in the lane is known not to be under way."""
+    if lane is None:
+        return True
+    is_leased = lane.until is not None and lane.until > entry.at
+    if lane.run_id == entry.run_id:
+        return lane.owner == entry.owner or not is_leased
+    if lane.run_id == entry.after and lane.owner == entry.owner:
+        return True
+    # What came in after the look may have been started since.
+    return not is_leased and lane.entered_at < entry.idle_at
+
+
+def entered(entry: Entry) -> Lane:
+    """The lane with *entry* in it."""
+    return Lane(run_id=entry.run_id, owner=entry.owner, entered_at=entry.at, until=entry.at + LEASE)

@@ -1,0 +1,69 @@
+"""Whether tests are like with like: what differs between them besides what is compared.
+
+A difference is a caution and no refusal: it may be the very thing that somebody wants to compare.
+"""
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+
+from benchgate.domain.templates import LoadMode, TemplateConfig
+from benchgate.domain.values import Value
+
+
+class CautionKind(StrEnum):
+    """In what tests differ."""
+
+    MODE = "mode"
+    DURATION = "duration"
+    LOAD = "load"
+    WORKLOAD = "workload"
+    STATEMENTS = "statements"
+
+
+class Caution(Value):
+    """One respect in which tests differ; `values` has what each of them has, in their order."""
+
+    kind: CautionKind
+    values: tuple[str, ...]
+
+
+def cautions(configs: Sequence[TemplateConfig]) -> tuple[Caution, ...]:
+    """What differs between *configs* so that their figures are not like with like."""
+    told = [(kind, tuple(tell(config) for config in configs)) for kind, tell in TELLERS.items()]
+    return tuple(Caution(kind=kind, values=values) for kind, values in told if len({*values}) > 1)
+
+
+def _mode(config: TemplateConfig) -> str:
+    return config.load_mode.value
+
+
+def _duration(config: TemplateConfig) -> str:
+    if config.expected_seconds is None:
+        return f"open, in steps of {config.step_duration_seconds}s"
+    return f"{config.duration}s after {config.warmup}s of warm-up"
+
+
+def _load(config: TemplateConfig) -> str:
+    if config.load_mode is LoadMode.QPS:
+        return f"{config.target_qps:g} QPS"
+    think = f", {config.think_time} ms between operations" if config.think_time else ""
+    return f"{config.connections} connections{think}"
+
+
+def _workload(config: TemplateConfig) -> str:
+    shares = (f"{share.share_pct:g}% {share.kind.lower()}" for share in config.workload)
+    return ", ".join(shares).replace("_", " ")
+
+
+def _statements(config: TemplateConfig) -> str:
+    own = [share.sql for share in config.workload if share.sql]
+    return "; ".join(own) or "the built-in ones"
+
+
+TELLERS: dict[CautionKind, Callable[[TemplateConfig], str]] = {
+    CautionKind.MODE: _mode,
+    CautionKind.DURATION: _duration,
+    CautionKind.LOAD: _load,
+    CautionKind.WORKLOAD: _workload,
+    CautionKind.STATEMENTS: _statements,
+}

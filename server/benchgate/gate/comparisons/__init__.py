@@ -1,0 +1,1 @@
+"""Comparisons: kept, asked about, and driven from test to test."""

@@ -1,0 +1,95 @@
+"""Gathers what is true of the tests of a comparison now: before it is made, and before a yes."""
+
+from collections.abc import Sequence
+
+import anyio
+
+from benchgate.domain import cost
+from benchgate.domain.comparisons import Comparison, PlannedTest
+from benchgate.domain.contract import TemplateReadiness
+from benchgate.domain.facts import ComparisonFacts, ListedTest
+from benchgate.domain.likeness import cautions
+from benchgate.errors import BenchgateError
+from benchgate.gate.backend import Backend, within
+from benchgate.gate.facts import FACTS_SECONDS_MAX, FactsReader, Obstacle
+
+LOOKS_AT_A_TIME = 4
+
+
+class Listing:
+    """Reads tests from their backend."""
+
+    def __init__(self, backend: Backend, facts: FactsReader) -> None:
+        """Ask *backend*; *facts* words what is in the way."""
+        self._backend = backend
+        self._facts = facts
+
+    async def facts(self, comparison: Comparison) -> ComparisonFacts | Obstacle:
+        """What is true of the tests that are left, or why none can start now.
+
+        Raises:
+            NotFound: one of the templates does not exist any more.
+            BenchgateError: the backend cannot be asked about them.
+        """
+        left = comparison.steps[comparison.position :]
+        numbers = sorted({step.test for step in left})
+        planned = [comparison.tests[number] for number in numbers]
+        ready = await self.readiness([test.template_id for test in planned])
+        active = next((one.active_run_id for one in ready if one.active_run_id), None)
+        if active is not None:
+            return Obstacle(
+                subject_id=comparison.comparison_id,
+                name=comparison.comparison_type,
+                reason=await self._facts.in_the_way(active),
+                active_run_id=active,
+            )
+        return ComparisonFacts(
+            comparison_id=comparison.comparison_id,
+            comparison_type=comparison.comparison_type,
+            tests=tuple(map(_listed, planned, ready)),
+            order=tuple(numbers.index(step.test) for step in left),
+            done=comparison.position,
+            cautions=cautions([one.template.config for one in ready]),
+        )
+
+    async def readiness(self, template_ids: Sequence[str]) -> list[TemplateReadiness]:
+        """What speaks for or against each of these templates, in their order.
+
+        Raises:
+            BenchgateError: of the first one that cannot be read.
+        """
+        found: dict[str, TemplateReadiness | BenchgateError] = {}
+        looks = anyio.CapacityLimiter(LOOKS_AT_A_TIME)
+
+        async def look(template_id: str) -> None:
+            async with looks:
+                try:
+                    found[template_id] = await self._backend.template_readiness(template_id)
+                except BenchgateError as exc:
+                    found[template_id] = exc
+
+        with within(FACTS_SECONDS_MAX):
+            async with anyio.create_task_group() as tasks:
+                for template_id in dict.fromkeys(template_ids):
+                    tasks.start_soon(look, template_id)
+        return [_ready(found[template_id]) for template_id in template_ids]
+
+
+def _ready(found: TemplateReadiness | BenchgateError) -> TemplateReadiness:
+    if isinstance(found, BenchgateError):
+        raise found
+    return found
+
+
+def _listed(test: PlannedTest, ready: TemplateReadiness) -> ListedTest:
+    template = ready.template
+    return ListedTest(
+        variant=test.variant,
+        template_id=test.template_id,
+        template_name=template.template_name,
+        config=template.config,
+        connection=ready.connection,
+        estimated_cost=cost.estimate(template.config),
+        warnings=ready.warnings,
+        can_proceed=ready.can_proceed,
+    )

@@ -1,0 +1,202 @@
+"""What is asked about a comparison: the whole of what is left, or the next test alone."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import anyio
+
+from benchgate.domain.approvals import Approval, ApprovalState
+from benchgate.domain.comparisons import Comparison, ComparisonEvent, ComparisonState, StepState
+from benchgate.domain.facts import ComparisonFacts, Difference, Facts, StartFacts
+from benchgate.domain.happenings import Happening
+from benchgate.domain.progress import finished
+from benchgate.domain.runs import RunSnapshot
+from benchgate.errors import BackendError, Conflict, NotFound
+from benchgate.gate.approvals.desk import Desk, utc_now
+from benchgate.gate.backend import Backend
+from benchgate.gate.blocks import Blocks
+from benchgate.gate.comparisons.autopilot import Autopilot
+from benchgate.gate.comparisons.book import Book
+from benchgate.gate.comparisons.driver import Driver
+from benchgate.gate.comparisons.listing import Listing
+from benchgate.gate.endings import Changed, Ending, Started, not_approved, refused
+from benchgate.gate.facts import Obstacle
+
+UNASKED = frozenset({ComparisonState.PLANNED, ComparisonState.AWAITING_CHOICE})
+TURNS_MAX = 4
+BEGUN = "Another call has started this comparison meanwhile: read its state."
+
+
+class Whole:
+    """What is left of a comparison, as one thing to say yes to."""
+
+    def __init__(
+        self,
+        comparison: Comparison,
+        *,
+        backend: Backend,
+        book: Book,
+        desk: Desk,
+        driver: Driver,
+        autopilot: Autopilot,
+        listing: Listing,
+        blocks: Blocks,
+    ) -> None:
+        """Ask about *comparison* as *listing* reads it; *driver* starts the first test."""
+        self._comparison = comparison
+        self._backend = backend
+        self._book = book
+        self._desk = desk
+        self._driver = driver
+        self._autopilot = autopilot
+        self._listing = listing
+        self._blocks = blocks
+
+    @property
+    def subject_id(self) -> str:
+        """The comparison's id."""
+        return self._comparison.comparison_id
+
+    def is_starting(self) -> bool:
+        """Whether its turns are being taken in this process."""
+        return self._autopilot.turns_of(self.subject_id).locked()
+
+    async def look(self) -> Facts | Obstacle:
+        """What is true of the tests that are left, or why none can start now."""
+        facts = await self._read()
+        if isinstance(facts, ComparisonFacts) and self._comparison.state in UNASKED:
+            try:
+                await self._book.record(self.subject_id, Happening(event=ComparisonEvent.ASK))
+            except Conflict:
+                return Obstacle(subject_id=self.subject_id, name=facts.name, reason=BEGUN)
+        return facts
+
+    def wording(self, facts: Facts, changed: Sequence[Difference]) -> str:
+        """The numbered list, with what else there is to know, and the two questions."""
+        return self._blocks.render(
+            "comparison_question", facts=facts, changed=changed, comparison=self._comparison
+        )
+
+    async def decided(self, approval: Approval) -> Ending | Changed:
+        """What an answered question leads to; a yes to what is no longer so is asked for anew."""
+        if approval.state is not ApprovalState.APPROVED:
+            return not_approved(approval)
+        read_at = utc_now()
+        now = await self._read()
+        if isinstance(now, Obstacle):
+            return refused(now, now.reason)
+        if now.digest == approval.digest:
+            return await self.start(approval, now, read_at=read_at)
+        try:
+            await self._desk.supersede(approval.approval_id)
+        except Conflict:
+            return not_approved(await self._desk.get(approval.approval_id))
+        return Changed(facts=now, read_at=read_at, before=approval.facts)
+
+    async def start(
+        self,
+        approval: Approval,
+        facts: Facts,
+        *,
+        read_at: datetime,  # noqa: ARG002 - the lane is entered with the run's own facts
+    ) -> Ending:
+        """Take the yes, and start the first of the tests that are left.
+
+        A caller who goes away now can no longer interrupt it.
+        """
+        ending: Ending = refused(facts, "The start was interrupted.")
+        with anyio.CancelScope(shield=True):
+            async with self._autopilot.turns_of(self.subject_id):
+                ending = await self._take_and_begin(approval, facts)
+            self._autopilot.wake()
+        return ending
+
+    async def _take_and_begin(self, approval: Approval, facts: Facts) -> Ending:
+        claim = await self._book.claim(self.subject_id)
+        if not claim.granted:
+            return refused(facts, "Another process drives this comparison: read its state.")
+        async with self._book.kept(self.subject_id):
+            return await self._take(approval, facts)
+
+    async def _take(self, approval: Approval, facts: Facts) -> Ending:
+        # Late, because it imports SQLAlchemy; by now the record is open.
+        from benchgate.gate.comparisons import plans  # noqa: PLC0415
+
+        try:
+            taken = await self._desk.take(
+                approval.approval_id, along=lambda tx, used: plans.choose(tx, used, at=utc_now())
+            )
+        except Conflict as exc:
+            present = await self._desk.get(approval.approval_id)
+            if present.state is ApprovalState.APPROVED:
+                return refused(facts, str(exc))
+            return not_approved(present)
+        if taken.state is not ApprovalState.USED:
+            return not_approved(taken)
+        return await self._begin(facts)
+
+    async def _begin(self, facts: Facts) -> Ending:
+        """Take turns until the first test is under way, or held.
+
+        The next ones are not this call's: if it was held up, another process may drive by now.
+        """
+        comparison = await self._book.get(self.subject_id)
+        position = comparison.position
+        if comparison.step is not None and comparison.step.state is StepState.PREPARED:
+            comparison = await self._driver.prepare(comparison)
+        for _ in range(TURNS_MAX):
+            if comparison.state is not ComparisonState.RUNNING or comparison.is_under_way:
+                break
+            if comparison.position != position:
+                break
+            comparison = await self._turn(comparison)
+        if not comparison.is_under_way and comparison.position == position:
+            reason = comparison.reason or "The first test has not been started."
+            return refused(facts, reason)
+        told = RunSnapshot(run_id=comparison.steps[position].run_id or "", status="STARTING")
+        return Started(snapshot=await self._backend.snapshot_or(told))
+
+    async def _turn(self, comparison: Comparison) -> Comparison:
+        try:
+            return await self._driver.turn(comparison, fresh=True)
+        except (BackendError, Conflict) as exc:
+            held = Happening(
+                event=ComparisonEvent.HOLD, run_id=_run_at(comparison), reason=str(exc)
+            )
+        try:
+            return await self._book.record(self.subject_id, held, as_driver=True)
+        except Conflict:
+            # Somebody else has brought it on, or drives it now, and it is theirs to hold.
+            return await self._book.get(self.subject_id)
+
+    async def _read(self) -> ComparisonFacts | Obstacle:
+        try:
+            return await self._listing.facts(self._comparison)
+        except NotFound as gone:
+            missed = Happening(
+                event=ComparisonEvent.MISS, run_id=_run_at(self._comparison), reason=str(gone)
+            )
+            await self._book.record(self.subject_id, missed)
+            raise
+
+
+def _run_at(comparison: Comparison) -> str | None:
+    return comparison.step.run_id if comparison.step is not None else None
+
+
+def next_test_wording(
+    blocks: Blocks, comparison: Comparison, facts: StartFacts, changed: Sequence[Difference]
+) -> str:
+    """The question about the next test alone, after the results of the one before it."""
+    step = comparison.step
+    assert step is not None, "there is a next one"
+    done = finished(comparison)
+    return blocks.render(
+        "next_test_question",
+        facts=facts,
+        changed=changed,
+        comparison=comparison,
+        variant=comparison.variant_of(step),
+        last=done[-1] if done else None,
+        last_variant=comparison.variant_of(done[-1]) if done else None,
+    )
