@@ -56,7 +56,12 @@ class Checkpoint:
         self.passed[f"{method} {path.rpartition('/')[2]}"] += 1
         headers["authorization"] = f"Bearer {self._record.token.get_secret_value()}"
         answer = httpx.request(
-            method, self._record.url + path, headers=headers, content=body, timeout=20
+            method,
+            self._record.url + path,
+            headers=headers,
+            content=body,
+            timeout=20,
+            verify=False,  # to load certificates costs more than a request on loopback
         )
         if is_held:
             self._wait()

@@ -25,8 +25,8 @@ class Lane(Value):
 class Entry(Value):
     """A run that somebody wants to bring in.
 
-    `idle_at` is when the backend said that nothing is active; `after` is the run that is known to
-    have ended just now, if it is that one which is in the lane.
+    `idle_at` is when the backend said that nothing is active; `after` is the run before it in the
+    same comparison, which is known to have ended.
     """
 
     run_id: str
@@ -43,7 +43,7 @@ def may_enter(lane: Lane | None, entry: Entry) -> bool:
     is_leased = lane.until is not None and lane.until > entry.at
     if lane.run_id == entry.run_id:
         return lane.owner == entry.owner or not is_leased
-    if lane.run_id == entry.after and lane.owner == entry.owner:
+    if lane.run_id == entry.after:
         return True
     # What came in after the look may have been started since.
     return not is_leased and lane.entered_at < entry.idle_at

@@ -48,7 +48,7 @@ class Lane:
             run_id: the run that is about to start.
             approval_id: the yes on which it starts.
             idle_at: when the backend said that nothing is active.
-            after: the run of ours that is known to have ended just before.
+            after: the run before it in its comparison, which is known to have ended.
             on_cover: whether it is the yes to a whole comparison.
         """
         from benchgate.gate.comparisons import plans  # noqa: PLC0415 - imports SQLAlchemy

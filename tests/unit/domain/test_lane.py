@@ -77,10 +77,10 @@ def test_another_run_comes_in_once_the_lane_was_seen_idle_and_nobody_is_starting
 
 @pytest.mark.parametrize(
     ("owner", "after", "expected"),
-    [("me", "r1", True), ("other", "r1", False), ("me", "r0", False), ("me", None, False)],
+    [("me", "r1", True), ("other", "r1", True), ("me", "r0", False), ("other", None, False)],
 )
 @pytest.mark.parametrize("until", [ENDED, None])
-def test_a_run_follows_at_once_on_the_one_that_its_owner_saw_end(
+def test_a_run_follows_at_once_on_the_one_before_it_whoever_started_that(
     owner: str, after: str | None, until: datetime | None, *, expected: bool
 ) -> None:
     entry = entry_of("r2", owner, idle_at=BEFORE, after=after)

@@ -63,7 +63,8 @@ def test_progress_is_the_specifications_table() -> None:
         "",
         "**Estimated Time Remaining:** 1m 21s of load",
         "",
-        "The server starts each next test by itself. Start nothing yourself.",
+        "The server starts each next test by itself. Start nothing yourself. "
+        "To stop the comparison: `stop_run` with run-3.",
         "",
         "Next: `get_comparison` with `wait_seconds` 17.",
     ]

@@ -67,7 +67,8 @@ class ResultTools:
         text = self._blocks.render(
             "comparison_results", hand_over=handed, comparison=comparison, runs=runs
         )
-        return answer(text, handed, links=[link for run_id in ids for link in _links(run_id)])
+        links = [link for run_id in ids[:RUNS_MAX] for link in _links(run_id)]
+        return answer(text, handed, links=links)
 
     async def _runs(self, comparison: Comparison) -> list[RunSnapshot]:
         """Its first runs that have ended, all looked at in the time of one; for their links."""
