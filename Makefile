@@ -20,10 +20,10 @@ export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test bench format docs constraints clean
+.PHONY: help demo test bench bench-faults format docs constraints clean
 
 help: ## Show these commands.
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "benchgate needs Python 3.11 or newer: install it, or set PYTHON=/path/to/python." >&2; exit 1; }
@@ -53,6 +53,9 @@ test: $(VENV)/.test-ready ## Format, lint, types, import rules and all tests.
 
 bench: $(VENV)/.test-ready ## The measured figures, side by side with their peers.
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-faults: $(VENV)/.test-ready ## Kill servers 100 times in the middle of comparisons, and count what went wrong.
+	@$(BIN)/python -m benchmarks.faults $(ARGS)
 
 format: $(VENV)/.test-ready ## Format the code and mend what the linter can mend.
 	$(BIN)/ruff format .

@@ -1,1 +1,1 @@
-"""A comparison of two databases in conversation on the terminal: the first thing a newcomer runs."""
+"""Two databases compared in conversation on the terminal: the first thing a newcomer runs."""

@@ -90,8 +90,8 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_every_make_target_that_is_named_exists(path: Path) -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
-    named = set(re.findall(r"(?:`|^)make ([a-z]+)", path.read_text(encoding="utf-8"), re.M))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    named = set(re.findall(r"(?:`|^)make ([a-z-]+)", path.read_text(encoding="utf-8"), re.M))
     assert named <= targets
 
 
@@ -137,7 +137,10 @@ def test_the_transcript_shows_blocks_that_the_server_really_has() -> None:
         for line in block.read_text(encoding="utf-8").splitlines()
         if line.startswith("## ")
     ]
-    shown = [heading.partition(" (")[0] for heading in re.findall(r"^## (.+)$", found[1], re.M)]
+    # What a block adds in brackets or after a colon is of the run at hand.
+    shown = [
+        re.split(r" \(|: ", heading)[0] for heading in re.findall(r"^## (.+)$", found[1], re.M)
+    ]
     assert shown
     # A block may choose between several, each of which then stands in quotes.
     assert [

@@ -63,7 +63,7 @@ REASONS: dict[ApprovalState, str] = {
 }
 NAME_MISSING = (
     "The preflight says that this run should not go ahead, and what came back was no yes with the "
-    "name of the test. If the person wants it all the same, start_run asks them again."
+    "name of the test. If the person wants it all the same, the next start asks them again."
 )
 
 
