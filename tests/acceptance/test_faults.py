@@ -144,7 +144,7 @@ async def test_a_configured_backend_that_is_down_is_told_with_troubleshooting(
             assert code_of(result) == "backend_unavailable"
             assert "Connection Lost" in text_of(result)
             assert "http://127.0.0.1:9" in text_of(result)
-        assert len((await client.list_tools()).tools) == 9
+        assert len((await client.list_tools()).tools) == 12
 
 
 @both_eras

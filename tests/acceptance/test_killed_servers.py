@@ -70,13 +70,17 @@ async def _prepared(gate: GateProcess, home: Home) -> str:
 
 
 async def _started(client: Client, run_id: str) -> dict[str, Any]:
-    """What `start_run` comes to, once the lease of the killed gate's dialog is over."""
-    with anyio.fail_after(15):
-        while (told := await call(client, "start_run", run_id=run_id))[
-            "outcome"
-        ] == "already_asked":
+    """What `start_run` comes to, once the leases of the killed gate are over."""
+    with anyio.fail_after(25):
+        while _is_held(told := await call(client, "start_run", run_id=run_id)):
             await call(client, "get_status", run_id=run_id, wait_seconds=1)
     return told
+
+
+def _is_held(told: dict[str, Any]) -> bool:
+    """Whether the killed gate may still be asking about the run, or starting it."""
+    is_starting = "may still be at it" in (told.get("reason") or "")
+    return told["outcome"] == "already_asked" or is_starting
 
 
 async def _start_until_killed(

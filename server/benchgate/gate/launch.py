@@ -6,7 +6,6 @@ is never repeated.
 
 import logging
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import anyio
 
@@ -22,9 +21,6 @@ from benchgate.gate.backend import Backend, within
 from benchgate.gate.endings import Changed, Ending, NotStarted, Started, not_approved, refused
 from benchgate.gate.facts import FactsReader, Obstacle
 from benchgate.gate.lane import Lane
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger(__name__)
 

@@ -216,9 +216,7 @@ def enter_lane(tx: sa.Connection, backend: str, entry: Entry) -> None:
     lane = Lane.model_validate(dict(row)) if row else None
     if not may_enter(lane, entry):
         assert lane is not None, "an empty lane lets everybody in"
-        raise Conflict(
-            f"Run {lane.run_id} is being started on this backend, and tests run one at a time."
-        )
+        raise Conflict(_in_the_way(lane, entry))
     columns = dict(entered(entry))
     if lane is None:
         tx.execute(LANES.insert(), columns | {"backend": backend})
@@ -262,6 +260,13 @@ def _recorded(
             if step.run_id is not None and step.state is not StepState.STARTING:
                 leave_lease(tx, step.run_id)
     return changed
+
+
+def _in_the_way(lane: Lane, entry: Entry) -> str:
+    if lane.run_id == entry.run_id:
+        wait = f"Try again in {LEASE.total_seconds():.0f} seconds; the yes stays good."
+        return f"Another server has begun to start this run and may still be at it. {wait}"
+    return f"Run {lane.run_id} is being started on this backend, and tests run one at a time."
 
 
 def _drives(row: sa.RowMapping, driver: str, *, at: datetime) -> bool:
