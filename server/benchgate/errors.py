@@ -119,6 +119,8 @@ class BackendError(BenchgateError):
     code = "backend"
     status = 502
     hint = "Read the backend's message; if it is not a benchmark backend, correct the URL."
+    # Whether what was asked may still reach the backend and be done, after nobody waits for it.
+    may_be_on_its_way: bool = False
 
 
 class BackendUnavailable(BackendError):

@@ -79,7 +79,7 @@ async def _started(client: Client, run_id: str) -> dict[str, Any]:
 
 def _is_held(told: dict[str, Any]) -> bool:
     """Whether the killed gate may still be asking about the run, or starting it."""
-    is_starting = "may still be at it" in (told.get("reason") or "")
+    is_starting = "may still be on its way" in (told.get("reason") or "")
     return told["outcome"] == "already_asked" or is_starting
 
 

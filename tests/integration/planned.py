@@ -7,7 +7,7 @@ from threading import Barrier
 
 import sqlalchemy as sa
 
-from benchgate.database import reading
+from benchgate.database import reading, writing_alone
 from benchgate.domain.approvals import ExecutionMode
 from benchgate.domain.comparisons import (
     Comparison,
@@ -20,6 +20,7 @@ from benchgate.domain.lane import Entry, Lane
 from benchgate.errors import Conflict
 from benchgate.gate.comparisons.plans import (
     Plans,
+    enter_lane,
 )
 from benchgate.gate.store import LANES
 from tests.unit.comparing import COMPARISON_ID, at_step, told
@@ -52,6 +53,12 @@ def entry_of(
 ) -> Entry:
     """A run that *owner* wants to bring into the lane."""
     return Entry(run_id=run_id, owner=owner, at=at, idle_at=idle_at)
+
+
+def enter(engine: sa.Engine, backend: str, entry: Entry) -> None:
+    """Bring a run into the lane, in a transaction of its own."""
+    with writing_alone(engine) as tx:
+        enter_lane(tx, backend, entry)
 
 
 def lane_in(engine: sa.Engine, backend: str = BACKEND) -> Lane | None:

@@ -18,7 +18,6 @@ from benchgate.gate.comparisons.plans import (
     DRIVER_LEASE,
     Plans,
     Transaction,
-    enter,
     enter_lane,
     keep_lane,
     leave_lease,
@@ -29,6 +28,7 @@ from benchgate.gate.store import COMPARISONS
 from tests.integration.planned import (
     BACKEND,
     LATER,
+    enter,
     entry_of,
     lane_in,
     lease_in,

@@ -13,6 +13,7 @@ from enum import StrEnum
 from benchgate.domain.approvals import ExecutionMode
 from benchgate.domain.likeness import Caution
 from benchgate.domain.results import RunResult
+from benchgate.domain.templates import TemplateConfig
 from benchgate.domain.values import Value
 from benchgate.errors import Conflict
 
@@ -45,6 +46,7 @@ class ComparisonEvent(StrEnum):
     PREPARE = "prepare"  # a run is created for the position
     WAIT = "wait"  # its turn has come, and another run is in the way
     INTEND = "intend"  # that run is to be started, on a yes
+    REPEAT = "repeat"  # that start never arrived, and is to be sent by somebody else
     BEGIN = "begin"  # it is known to have started
     ADVANCE = "advance"  # it has completed, and the next one is covered
     REST = "rest"  # it has completed, and the next one is not covered
@@ -69,6 +71,7 @@ TRANSITIONS: dict[ComparisonState, dict[ComparisonEvent, ComparisonState]] = {
         ComparisonEvent.PREPARE: ComparisonState.RUNNING,
         ComparisonEvent.WAIT: ComparisonState.RUNNING,
         ComparisonEvent.INTEND: ComparisonState.RUNNING,
+        ComparisonEvent.REPEAT: ComparisonState.RUNNING,
         ComparisonEvent.BEGIN: ComparisonState.RUNNING,
         ComparisonEvent.ADVANCE: ComparisonState.RUNNING,
         ComparisonEvent.REST: ComparisonState.PAUSED,
@@ -143,7 +146,7 @@ UNDER_WAY = frozenset({StepState.STARTING, StepState.ACTIVE})
 
 
 class PlannedTest(Value):
-    """One of the things that are compared."""
+    """One of the things that are compared, as it was when a person last said yes to it."""
 
     variant: str
     template_id: str
@@ -155,7 +158,7 @@ class Step(Value):
     """One run of one test: `test` is an index, `repetition` counts from 1.
 
     A test that did not complete runs again: `earlier_run_ids` are the runs before that, and
-    `earlier_results` what is known of them.
+    `earlier_results` what is known of them. `config` is what the run was started with.
     """
 
     test: int
@@ -163,6 +166,7 @@ class Step(Value):
     state: StepState = StepState.PENDING
     run_id: str | None = None
     approval_id: str | None = None
+    config: TemplateConfig | None = None
     result: RunResult | None = None
     earlier_run_ids: tuple[str, ...] = ()
     earlier_results: tuple[RunResult, ...] = ()

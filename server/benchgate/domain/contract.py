@@ -276,6 +276,9 @@ class Health(Value):
     contract_version: int
     instance_id: str
     active_run_id: str | None = None
+    is_exclusive: bool = Field(
+        default=False, description="It refuses a second run, and a second start of the same run"
+    )
 
 
 class Problem(Value):

@@ -16,12 +16,14 @@ from benchgate.domain.comparisons import (
     ComparisonEvent,
     ComparisonState,
     Cover,
+    PlannedTest,
     Step,
     StepState,
     next_state,
 )
 from benchgate.domain.results import RunResult
 from benchgate.domain.runs import RunStatus, is_terminal
+from benchgate.domain.templates import TemplateConfig
 from benchgate.domain.values import Value
 from benchgate.errors import Conflict
 
@@ -30,7 +32,8 @@ class Happening(Value):
     """An event, with what belongs to it.
 
     `on_cover` is a start on the yes to the whole; `replaces` is the run whose place a prepared one
-    takes, so that of two that are prepared at once only one counts.
+    takes, so that of two that are prepared at once only one counts. `config` is what a run starts
+    with, and `tests` is what the person has said yes to.
     """
 
     event: ComparisonEvent
@@ -39,6 +42,8 @@ class Happening(Value):
     on_cover: bool = False
     replaces: str | None = None
     mode: ExecutionMode | None = None
+    tests: tuple[PlannedTest, ...] = ()
+    config: TemplateConfig | None = None
     result: RunResult | None = None
     reason: str | None = None
 
@@ -75,11 +80,13 @@ def _nothing(_: Comparison, happening: Happening) -> Changes:
 def _choose(comparison: Comparison, happening: Happening) -> Changes:
     _demand(happening.approval_id is not None, "a choice needs the approval that it came with")
     _demand(not comparison.is_under_way, "a run is under way")
+    chosen = {test.variant: test for test in happening.tests}
     sequential = happening.mode is ExecutionMode.SEQUENTIAL
     last = len(comparison.steps) - 1 if sequential else comparison.position
     return {
         "mode": happening.mode or ExecutionMode.PAUSE,
         "cover": Cover(approval_id=happening.approval_id or "", last=last),
+        "tests": tuple(chosen.get(test.variant, test) for test in comparison.tests),
         "reason": None,
     }
 
@@ -108,8 +115,21 @@ def _intend(comparison: Comparison, happening: Happening) -> Changes:
     _demand(step.state is StepState.PREPARED, "its run is not prepared")
     _demand(happening.approval_id is not None, "a start needs an approval")
     _demand(_is_good_for(comparison, happening), "that approval is not good for this run")
-    changed = {"state": StepState.STARTING, "approval_id": happening.approval_id}
+    changed = {
+        "state": StepState.STARTING,
+        "approval_id": happening.approval_id,
+        "config": happening.config,
+    }
     return _with_step(comparison, step.model_copy(update=changed)) | {"reason": None}
+
+
+def _repeat(comparison: Comparison, happening: Happening) -> Changes:
+    """The yes must still be good: since the intent a person may have been asked anew."""
+    step = _current(comparison, happening)
+    _demand(step.state is StepState.STARTING, "no start of it is intended")
+    _demand(step.approval_id == happening.approval_id, "it was intended on another approval")
+    _demand(_is_good_for(comparison, happening), "that approval is not good for this run")
+    return {}
 
 
 def _is_good_for(comparison: Comparison, happening: Happening) -> bool:
@@ -125,7 +145,10 @@ def _begin(comparison: Comparison, happening: Happening) -> Changes:
     step = _current(comparison, happening)
     _demand(step.state in UNDER_WAY | {StepState.PREPARED}, "its run has ended")
     _demand(step.approval_id is not None, "its start was never intended")
-    return _with_step(comparison, step.model_copy(update={"state": StepState.ACTIVE}))
+    # What it was stopped or held for is over, unless somebody wanted it so.
+    kept = comparison.reason if comparison.state is ComparisonState.STOPPED else None
+    active = step.model_copy(update={"state": StepState.ACTIVE})
+    return _with_step(comparison, active) | {"reason": kept}
 
 
 def _complete(comparison: Comparison, happening: Happening) -> Changes:
@@ -194,6 +217,7 @@ EFFECTS: dict[ComparisonEvent, Callable[[Comparison, Happening], Changes]] = {
     ComparisonEvent.PREPARE: _prepare,
     ComparisonEvent.WAIT: _wait,
     ComparisonEvent.INTEND: _intend,
+    ComparisonEvent.REPEAT: _repeat,
     ComparisonEvent.BEGIN: _begin,
     ComparisonEvent.ADVANCE: _complete,
     ComparisonEvent.REST: _complete,

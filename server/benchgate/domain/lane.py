@@ -11,6 +11,12 @@ from benchgate.domain.values import Value
 
 # Renewed while a start is on its way; long enough for a stall, short enough for whoever follows.
 LEASE = timedelta(seconds=10)
+# Between coming in and sending; what is left of the lease is renewed before it ends.
+SENDING_MAX = LEASE / 2
+# A start whose answer was lost may still be on its way for so long, to a backend that is slow.
+DOUBT = timedelta(seconds=60)
+# A look at the backend that is older than this says nothing about now; it may itself take 25 s.
+LOOK_AGE_MAX = timedelta(seconds=30)
 
 
 class Lane(Value):
@@ -38,6 +44,8 @@ class Entry(Value):
 
 def may_enter(lane: Lane | None, entry: Entry) -> bool:
     """Whether *entry* may come in: what is in the lane is known not to be under way."""
+    if is_stale(entry):
+        return False
     if lane is None:
         return True
     is_leased = lane.until is not None and lane.until > entry.at
@@ -47,6 +55,11 @@ def may_enter(lane: Lane | None, entry: Entry) -> bool:
         return True
     # What came in after the look may have been started since.
     return not is_leased and lane.entered_at < entry.idle_at
+
+
+def is_stale(entry: Entry) -> bool:
+    """Whether what was seen before *entry* is too long ago."""
+    return entry.at - entry.idle_at > LOOK_AGE_MAX
 
 
 def entered(entry: Entry) -> Lane:

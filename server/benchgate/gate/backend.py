@@ -110,7 +110,7 @@ class Backend:
         return TemplateReadiness(
             template=template,
             connection=template.config.connection_id or None,
-            active_run_id=await self.active_run_id(),
+            active_run_id=(await self.health()).active_run_id,
             warnings=tuple(warnings),
             can_proceed=may_proceed(warnings),
         )
@@ -184,9 +184,9 @@ class Backend:
         test_id = await self._test_id(run_id)
         return await self._get(f"/api/tests/{test_id}/error-summary/", TypeAdapter(ErrorSummary))
 
-    async def active_run_id(self) -> str | None:
-        """The run that loads the backend now, where it says so."""
-        return (await self._get("/health", TypeAdapter(Health))).active_run_id
+    async def health(self) -> Health:
+        """How the backend is, and what it says of itself."""
+        return await self._get("/health", TypeAdapter(Health))
 
     @property
     def identity(self) -> str:

@@ -29,7 +29,10 @@ class Started(Value):
 
 
 class NotStarted(Value):
-    """Nothing has been started by this call; `subject_id` is a run, or a comparison."""
+    """Nothing is known to have been started by this call; `subject_id` is a run, or a comparison.
+
+    Where that is `in_doubt`, a start has been sent and nobody knows what became of it.
+    """
 
     subject_id: str
     outcome: StartOutcome
@@ -37,6 +40,7 @@ class NotStarted(Value):
     name: str = ""
     note: str = ""
     offer: Offer = Offer()
+    in_doubt: bool = False
 
 
 class Changed(Value):

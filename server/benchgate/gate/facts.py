@@ -6,11 +6,12 @@ from benchgate.domain import cost
 from benchgate.domain.contract import Readiness, RunDetail
 from benchgate.domain.facts import StartFacts, start_facts
 from benchgate.domain.preflight import PreflightReport
-from benchgate.domain.runs import RunSnapshot, RunStatus, is_terminal
+from benchgate.domain.runs import RunSnapshot, RunStatus, is_active, is_terminal
 from benchgate.domain.values import Value
-from benchgate.errors import BackendError, BenchgateError, InvalidInput
+from benchgate.errors import BackendError, BenchgateError, InvalidInput, NotFound
 from benchgate.gate.backend import Backend, within
 from benchgate.gate.figures import clock
+from benchgate.gate.lane import Lane
 from benchgate.gate.names import ToolName
 
 FACTS_SECONDS_MAX = 25
@@ -28,9 +29,10 @@ class Obstacle(Value):
 class FactsReader:
     """Reads the facts of a run from its backend."""
 
-    def __init__(self, backend: Backend) -> None:
-        """Ask *backend*."""
+    def __init__(self, backend: Backend, lane: Lane) -> None:
+        """Ask *backend*, and where it does not say what is active, look into its *lane*."""
         self._backend = backend
+        self._lane = lane
 
     async def read(self, run_id: str) -> StartFacts | Obstacle:
         """What is true of *run_id* now, or why it cannot start.
@@ -62,10 +64,28 @@ class FactsReader:
             f"wait for it with {ToolName.GET_STATUS} on it, or stop it with {ToolName.STOP_RUN}."
         )
 
+    async def active_run_id(self, run_id: str | None = None) -> str | None:
+        """The run that loads the backend now, as far as it is known; *run_id* does not count.
+
+        A backend that starts one run at a time says which; of another one is known what was
+        started through us.
+        """
+        health = await self._backend.health()
+        if health.active_run_id is not None or health.is_exclusive:
+            return health.active_run_id
+        last = await self._lane.occupant()
+        if last is None or last == run_id:
+            return None
+        try:
+            snapshot = await self._backend.snapshot(last)
+        except NotFound:
+            return None
+        return last if is_active(snapshot.status) else None
+
     async def _gathered(self, run_id: str) -> Readiness:
         """The same from a backend that has to be asked for each part of it."""
         # First, because the preflight looks into the database, which a test may be loading.
-        active_run_id = await self._backend.active_run_id()
+        active_run_id = await self.active_run_id(run_id)
         if active_run_id is not None:
             return Readiness(run=await self._backend.run(run_id), active_run_id=active_run_id)
         detail, report = await self._look(run_id)

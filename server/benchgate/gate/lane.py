@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from benchgate.domain.comparisons import ComparisonEvent
+from benchgate.domain.facts import StartFacts
 from benchgate.domain.happenings import Happening
 from benchgate.domain.lane import LEASE, Entry
 from benchgate.errors import StoreError
@@ -35,7 +36,7 @@ class Lane:
 
     def entering(
         self,
-        run_id: str,
+        facts: StartFacts,
         approval_id: str,
         *,
         idle_at: datetime,
@@ -45,7 +46,7 @@ class Lane:
         """The run comes into the lane, and its comparison is told of the intent to start it.
 
         Args:
-            run_id: the run that is about to start.
+            facts: of the run that is about to start.
             approval_id: the yes on which it starts.
             idle_at: when the backend said that nothing is active.
             after: the run before it in its comparison, which is known to have ended.
@@ -54,11 +55,12 @@ class Lane:
         from benchgate.gate.comparisons import plans  # noqa: PLC0415 - imports SQLAlchemy
 
         at = utc_now()
-        entry = Entry(run_id=run_id, owner=self.owner, at=at, idle_at=idle_at, after=after)
+        entry = Entry(run_id=facts.run_id, owner=self.owner, at=at, idle_at=idle_at, after=after)
         intent = Happening(
             event=ComparisonEvent.INTEND,
-            run_id=run_id,
+            run_id=facts.run_id,
             approval_id=approval_id,
+            config=facts.config,
             on_cover=on_cover,
         )
 
@@ -68,26 +70,43 @@ class Lane:
 
         return enter
 
-    async def enter_again(self, run_id: str, *, idle_at: datetime) -> None:
+    async def enter_again(self, run_id: str, approval_id: str, *, idle_at: datetime) -> None:
         """The run comes into the lane once more; its start was intended before.
 
         Raises:
-            Conflict: another run is in the lane, or another process may still be starting it.
+            Conflict: it is not intended any more, another run is in the lane, or the start may
+                still be on its way.
         """
         from benchgate.gate.comparisons import plans  # noqa: PLC0415 - imports SQLAlchemy
 
         entry = Entry(run_id=run_id, owner=self.owner, at=utc_now(), idle_at=idle_at)
-        await self._desk.do(lambda record: plans.enter(record.engine, self.backend, entry))
+        intent = Happening(
+            event=ComparisonEvent.REPEAT, run_id=run_id, approval_id=approval_id, on_cover=True
+        )
+        await self._desk.do(
+            lambda record: plans.enter_again(record.engine, self.backend, entry, intent)
+        )
 
-    def settling(self, happening: Happening) -> "Along":
-        """What became of a start is known, and its comparison is told of it."""
+    async def occupant(self) -> str | None:
+        """The run that came in last, whether or not it has ended; opens no record to see it."""
+        if not self._desk.has_record:
+            return None
+        from benchgate.gate.comparisons import plans  # noqa: PLC0415 - imports SQLAlchemy
+
+        return await self._desk.do(lambda record: plans.occupant(record.engine, self.backend))
+
+    def settling(self, happening: Happening, *, in_doubt: bool = False) -> "Along":
+        """What became of a start is known, or *in_doubt*, and its comparison is told of it."""
         from benchgate.gate.comparisons import plans  # noqa: PLC0415 - imports SQLAlchemy
 
         at = utc_now()
 
         def settle(tx: "plans.Transaction", _: object) -> None:
             assert happening.run_id is not None, "it is told of a run"
-            plans.leave_lease(tx, happening.run_id)
+            if in_doubt:
+                plans.doubt_start(tx, happening.run_id, at=at)
+            else:
+                plans.leave_lease(tx, happening.run_id)
             plans.note_of_run(tx, happening, at=at)
 
         return settle

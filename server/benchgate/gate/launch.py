@@ -13,7 +13,7 @@ from benchgate.domain.approvals import NOT_STARTED, Approval, ApprovalState
 from benchgate.domain.comparisons import ComparisonEvent
 from benchgate.domain.facts import StartFacts
 from benchgate.domain.happenings import Happening
-from benchgate.domain.lane import LEASE
+from benchgate.domain.lane import SENDING_MAX
 from benchgate.domain.runs import RunSnapshot, RunStatus
 from benchgate.errors import BackendError, BenchgateError, Conflict, NotFound, StoreError
 from benchgate.gate.approvals.desk import Desk, utc_now
@@ -94,9 +94,7 @@ class Launch:
         Raises:
             Conflict: the yes does not cover it, or another run is in the lane.
         """
-        along = self._lane.entering(
-            facts.run_id, approval_id, idle_at=read_at, after=after, on_cover=True
-        )
+        along = self._lane.entering(facts, approval_id, idle_at=read_at, after=after, on_cover=True)
         entered_at = utc_now()
         await self._desk.cover(approval_id, facts.run_id, along=along)
         return await self._started_and_settled(approval_id, facts, entered_at=entered_at)
@@ -104,17 +102,20 @@ class Launch:
     async def repeat(self, approval_id: str, facts: StartFacts, *, read_at: datetime) -> Ending:
         """Send the start that a process before this one intended and never sent.
 
+        Only for a backend that refuses a second start: elsewhere the first may have been sent.
+
         Raises:
-            Conflict: another run is in the lane, or the lease of that process is not over.
+            Conflict: it is not intended any more, another run is in the lane, or the lease of
+                that process is not over.
         """
         entered_at = utc_now()
-        await self._lane.enter_again(facts.run_id, idle_at=read_at)
+        await self._lane.enter_again(facts.run_id, approval_id, idle_at=read_at)
         return await self._started_and_settled(approval_id, facts, entered_at=entered_at)
 
     async def _take_and_start(
         self, approval: Approval, facts: StartFacts, *, read_at: datetime
     ) -> Ending:
-        along = self._lane.entering(facts.run_id, approval.approval_id, idle_at=read_at)
+        along = self._lane.entering(facts, approval.approval_id, idle_at=read_at)
         entered_at = utc_now()
         try:
             taken = await self._desk.take(approval.approval_id, along=along)
@@ -140,15 +141,14 @@ class Launch:
     async def _start_and_settle(
         self, approval_id: str, facts: StartFacts, *, entered_at: datetime
     ) -> Ending:
-        if utc_now() - entered_at > LEASE:
+        if utc_now() - entered_at > SENDING_MAX:
             # This process was held up for so long that another may have taken the start over.
             return refused(facts, TOO_LATE)
         async with self._lane.kept(facts.run_id):
             ending = await self._start(facts)
         if not isinstance(ending, Started):
-            is_known = not ending.reason.endswith(NOT_KNOWN)
-            result = (NOT_STARTED if is_known else "") + ending.reason
-            await self._settle(approval_id, result, _not_begun(ending, is_known=is_known))
+            result = ("" if ending.in_doubt else NOT_STARTED) + ending.reason
+            await self._settle(approval_id, result, _not_begun(ending))
             return ending
         # Beside the look at the run, since both only tell what has happened.
         snapshot = ending.snapshot
@@ -159,7 +159,8 @@ class Launch:
 
     async def _settle(self, approval_id: str, result: str, told: Happening) -> None:
         assert told.run_id is not None, "it is told of a run"
-        along = self._lane.settling(told)
+        in_doubt = told.event is ComparisonEvent.LOSE
+        along = self._lane.settling(told, in_doubt=in_doubt)
         try:
             await self._desk.settle(approval_id, result, run_id=told.run_id, along=along)
         except (Conflict, NotFound, StoreError):
@@ -184,19 +185,22 @@ class Launch:
             with within(RESOLVE_SECONDS_MAX):
                 snapshot = await self._backend.snapshot(facts.run_id)
         except BenchgateError:
-            return refused(
-                facts,
-                f"{lost} {NOT_KNOWN}",
-            )
-        if snapshot.status == RunStatus.PREPARED:
-            return refused(facts, f"{lost} The run was not started. The yes is spent.")
-        return Started(snapshot=snapshot)
+            return _in_doubt(facts, lost)
+        if snapshot.status != RunStatus.PREPARED:
+            return Started(snapshot=snapshot)
+        if lost.may_be_on_its_way:
+            return _in_doubt(facts, lost)
+        return refused(facts, f"{lost} The run was not started. The yes is spent.")
 
 
 def _begun(snapshot: RunSnapshot) -> Happening:
     return Happening(event=ComparisonEvent.BEGIN, run_id=snapshot.run_id)
 
 
-def _not_begun(ending: NotStarted, *, is_known: bool) -> Happening:
-    event = ComparisonEvent.HOLD if is_known else ComparisonEvent.LOSE
+def _in_doubt(facts: StartFacts, lost: BackendError) -> NotStarted:
+    return refused(facts, f"{lost} {NOT_KNOWN}").model_copy(update={"in_doubt": True})
+
+
+def _not_begun(ending: NotStarted) -> Happening:
+    event = ComparisonEvent.LOSE if ending.in_doubt else ComparisonEvent.HOLD
     return Happening(event=event, run_id=ending.subject_id, reason=ending.reason)

@@ -26,6 +26,8 @@ ANSWER_BYTES_MAX = 8_000_000
 
 Shape = TypeVar("Shape")
 
+NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.InvalidURL)
+
 CLIENT_ERRORS: dict[int, type[BenchgateError]] = {
     404: NotFound,
     400: InvalidInput,
@@ -45,7 +47,9 @@ def our_errors() -> Generator[None]:
             if isinstance(exc, (httpx.TimeoutException, TimeoutError))
             else "could not be reached"
         )
-        raise BackendUnavailable(f"The backend {kind}.") from exc
+        error = BackendUnavailable(f"The backend {kind}.")
+        error.may_be_on_its_way = not isinstance(exc, NEVER_SENT)
+        raise error from exc
     except httpx.DecodingError as exc:
         raise BackendError("The backend sent an answer that cannot be decoded.") from exc
 

@@ -47,9 +47,9 @@ class Works:
         self.desk = desk
         self.blocks = Blocks()
         self.keys = StateKeys(home)
-        facts = FactsReader(backend)
         # This process life's own: another one never has it, whatever its process id.
         lane = Lane(desk, backend=backend.identity, owner=uuid4().hex)
+        facts = FactsReader(backend, lane)
         launch = Launch(backend, desk, facts=facts, lane=lane)
         inquiry = self._inquiry(page, pin)
         self.starts = Starts(inquiry, facts=facts, launch=launch, blocks=self.blocks)

@@ -1,6 +1,7 @@
 """What the facts of a run say of another run that is active: which, how long still, what to do."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -9,9 +10,12 @@ import pytest
 import respx
 
 from benchgate.gate import backend as port
+from benchgate.gate.approvals.desk import Desk
 from benchgate.gate.backend import Address, Backend
 from benchgate.gate.facts import FactsReader, Obstacle
+from benchgate.gate.lane import Lane
 from benchgate.gate.whereabouts import Configured
+from tests.unit.asked import home_in
 
 pytestmark = pytest.mark.anyio
 
@@ -53,10 +57,12 @@ def routes() -> Iterator[respx.MockRouter]:
 
 
 @pytest.fixture
-async def reader(routes: respx.MockRouter) -> AsyncIterator[FactsReader]:
+async def reader(routes: respx.MockRouter, tmp_path: Path) -> AsyncIterator[FactsReader]:
     address = Address(url=URL, dashboard_url=URL)
     async with httpx.AsyncClient(trust_env=False) as http:
-        yield FactsReader(Backend(Configured(address), http))
+        backend = Backend(Configured(address), http)
+        lane = Lane(Desk(home_in(tmp_path)), backend=backend.identity, owner="me")
+        yield FactsReader(backend, lane)
 
 
 def timed(expected: float | None, elapsed: float) -> dict[str, Any]:

@@ -63,6 +63,7 @@ def about_routes(conductor: Conductor, *, instance_id: str) -> APIRouter:
             contract_version=CONTRACT_VERSION,
             instance_id=instance_id,
             active_run_id=conductor.active_run_id,
+            is_exclusive=True,
         )
 
     @router.get("/api/info")

@@ -6,6 +6,8 @@ any other that is alive goes on; when none is, the next one does.
 """
 
 import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
@@ -15,12 +17,15 @@ from anyio.abc import TaskGroup
 from benchgate.domain.comparisons import Comparison, ComparisonState
 from benchgate.domain.text import one_line
 from benchgate.domain.values import Value
-from benchgate.errors import BackendError, BenchgateError, Conflict
+from benchgate.errors import BenchgateError, Conflict
 from benchgate.gate.approvals.desk import utc_now
 from benchgate.gate.comparisons.book import Book
 from benchgate.gate.comparisons.driver import Driver
 
 logger = logging.getLogger(__name__)
+
+TURN_WAIT_SECONDS_MAX = 5
+BEING_DRIVEN = "This server is bringing the comparison on right now: read its state."
 
 
 class Pace(Value):
@@ -74,8 +79,30 @@ class Autopilot:
         """Look now: something has begun to run."""
         self._wanted.set()
 
-    def turns_of(self, comparison_id: str) -> anyio.Lock:
-        """Within this process, one takes a comparison's turns at a time."""
+    def is_at(self, comparison_id: str) -> bool:
+        """Whether turns of it are being taken in this process."""
+        turns = self._turns.get(comparison_id)
+        return turns is not None and turns.locked()
+
+    @asynccontextmanager
+    async def alone(self, comparison_id: str) -> AsyncGenerator[None]:
+        """Within this process, one takes a comparison's turns at a time.
+
+        Raises:
+            Conflict: another one does, and may go on for as long as the comparison runs.
+        """
+        turns, is_mine = self._turns_of(comparison_id), False
+        with anyio.move_on_after(TURN_WAIT_SECONDS_MAX):
+            await turns.acquire()
+            is_mine = True
+        if not is_mine:
+            raise Conflict(BEING_DRIVEN)
+        try:
+            yield
+        finally:
+            turns.release()
+
+    def _turns_of(self, comparison_id: str) -> anyio.Lock:
         return self._turns.setdefault(comparison_id, anyio.Lock())
 
     async def _watch(self) -> None:
@@ -97,7 +124,7 @@ class Autopilot:
 
     async def _drive(self, comparison_id: str) -> None:
         try:
-            async with self.turns_of(comparison_id):
+            async with self._turns_of(comparison_id):
                 await self._drive_to_rest(comparison_id)
         except BenchgateError:
             logger.exception("Comparison %s cannot be driven now", comparison_id)
@@ -117,10 +144,10 @@ class Autopilot:
             except Conflict as exc:
                 logger.info("Comparison %s was brought on by somebody else: %s", comparison_id, exc)
                 after = comparison
-            except BackendError as exc:
+            except BenchgateError as exc:
                 after = comparison
                 if anyio.current_time() - reached_at > self._pace.unreachable_seconds_max:
-                    reason = f"The backend could not be reached for too long: {one_line(str(exc))}"
+                    reason = f"The backend could not be asked for too long: {one_line(str(exc))}"
                     after = await self._driver.lose(comparison, reason)
             if after == comparison:
                 await anyio.sleep(self._pace.turn_seconds)
@@ -132,6 +159,7 @@ class Autopilot:
             return None
         comparison = await self._book.get(comparison_id)
         if claim.rested_since is not None:
-            rest = utc_now() - claim.rested_since
+            # A person's yes may have brought it on meanwhile, without anybody driving it.
+            rest = utc_now() - max(claim.rested_since, comparison.updated_at)
             comparison = await self._driver.rested(comparison, rest)
         return comparison if comparison.state is ComparisonState.RUNNING else None

@@ -99,10 +99,11 @@ class Book:
         return await self._do(lambda plans: plans.to_drive(self._lane.owner, at=utc_now()))
 
     async def _renew(self, comparison_id: str) -> None:
+        owner = self._lane.owner
         while True:
             await anyio.sleep(RENEWAL_SECONDS)
             try:
-                await self.claim(comparison_id)
+                await self._do(lambda plans: plans.keep_claim(comparison_id, owner, at=utc_now()))
             except StoreError:
                 # A lease that lapses is somebody else's to take; the turn notices when it records.
                 logger.exception("The claim on %s could not be renewed", comparison_id)

@@ -6,7 +6,7 @@ goes out only where a yes covers it; whatever speaks against it holds the compar
 """
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from benchgate.domain.comparisons import (
     REST_MAX,
@@ -27,7 +27,7 @@ from benchgate.domain.happenings import Happening, completion
 from benchgate.domain.results import result_of
 from benchgate.domain.runs import Phase, RunSnapshot, RunStatus, is_active
 from benchgate.domain.text import one_line
-from benchgate.errors import InvalidInput, NotFound
+from benchgate.errors import Conflict, InvalidInput, NotFound
 from benchgate.gate.approvals.desk import Desk, utc_now
 from benchgate.gate.backend import Backend
 from benchgate.gate.comparisons.book import Book
@@ -40,6 +40,10 @@ SETTLE_MAX = timedelta(minutes=5)
 WAIT_MAX = timedelta(hours=1)
 NO_MORE = "It has been in the way for an hour."
 NOT_SENT = "The server ended before this test was started; it is asked about again."
+IN_DOUBT = (
+    "The server that was starting this test ended, and its start may have been sent; this backend "
+    "does not refuse a second one, so a person is asked again."
+)
 RESTED = "Nobody drove this comparison for more than a day, so the yes to it is not good any more."
 
 
@@ -55,6 +59,8 @@ class Driver:
         self._desk = desk
         self._facts = facts
         self._launch = launch
+        # When each run was first seen to have ended: a backend's own times need not be ours.
+        self._ended_at: dict[str, datetime] = {}
 
     async def turn(self, comparison: Comparison, *, fresh: bool = False) -> Comparison:
         """Bring a RUNNING *comparison* one step on, if there is one to take now.
@@ -87,29 +93,41 @@ class Driver:
         assert step is not None, "something is left to prepare"
         planned = comparison.tests[step.test]
         try:
-            if step.state is StepState.PREPARED and step.run_id is not None:
-                detail = await self._backend.run(step.run_id)
-                is_good = detail.status == RunStatus.PREPARED
-                if is_good and (asked or not await self._is_outdated(detail)):
-                    return comparison
-                if step.approval_id is not None and _has_run(detail.status):
-                    # It was taken for one that had not started; its start came late.
-                    return await self._told(comparison, ComparisonEvent.BEGIN)
-            created = await self._backend.create_run(planned.template_id)
+            present = await self._prepared(step)
+            if present is not None and await self._can_start(present, asked=asked):
+                return comparison
+            was_started = present is not None and _has_run(present.status)
+            if was_started and step.approval_id is not None:
+                # It was taken for one that had not started; its start came late.
+                created = None
+            else:
+                created = await self._backend.create_run(planned.template_id)
         except NotFound as gone:
             return await self._told(comparison, ComparisonEvent.MISS, reason=str(gone))
-        except InvalidInput as refusal:
+        except (InvalidInput, Conflict) as refusal:
             return await self._held(comparison, str(refusal))
+        if created is None:
+            return await self._told(comparison, ComparisonEvent.BEGIN)
         prepared = Happening(
             event=ComparisonEvent.PREPARE, run_id=created.run_id, replaces=step.run_id
         )
         return await self._book.record(comparison.comparison_id, prepared)
 
-    async def _is_outdated(self, run: RunDetail) -> bool:
-        """Whether its template has been changed since it was made."""
+    async def _prepared(self, step: Step) -> RunDetail | None:
+        """The run that is there for the position already, if one is."""
+        if step.state is not StepState.PREPARED or step.run_id is None:
+            return None
+        return await self._backend.run(step.run_id)
+
+    async def _can_start(self, run: RunDetail, *, asked: bool) -> bool:
+        """Whether it is PREPARED, and its template has not been changed since it was made."""
+        if run.status != RunStatus.PREPARED:
+            return False
+        if asked:
+            return True
         template = await self._backend.template(run.template_id)
         is_newer = template.updated_at.timestamp() > run.created_at.timestamp()
-        return is_newer and template.config != run.config
+        return not is_newer or template.config == run.config
 
     async def rested(self, comparison: Comparison, since: timedelta) -> Comparison:
         """*comparison* after nobody has driven it for so long."""
@@ -147,13 +165,25 @@ class Driver:
                 return comparison
             if not may_start:
                 return await self._held(comparison, NOT_SENT)
+            if not (await self._backend.health()).is_exclusive:
+                return await self._held(comparison, IN_DOUBT)
             return await self._start_again(comparison, step)
         is_news = step.state is StepState.STARTING
         is_news |= comparison.state is ComparisonState.INTERRUPTED
         if is_news:
             began = Happening(event=ComparisonEvent.BEGIN, run_id=step.run_id)
             comparison = await self._book.record(comparison.comparison_id, began)
-        return await self._ended(comparison, snapshot) if _is_settled(snapshot) else comparison
+        return await self._ended(comparison, snapshot) if self._is_settled(snapshot) else comparison
+
+    def _is_settled(self, snapshot: RunSnapshot) -> bool:
+        """Whether the run has ended and its figures are counted, or have had their time for it."""
+        if not snapshot.is_terminal:
+            return False
+        ended_at = self._ended_at.setdefault(snapshot.run_id, utc_now())
+        if snapshot.phase == Phase.PROCESSING and utc_now() - ended_at <= SETTLE_MAX:
+            return False
+        del self._ended_at[snapshot.run_id]
+        return True
 
     async def _ended(self, comparison: Comparison, snapshot: RunSnapshot) -> Comparison:
         result = result_of(snapshot)
@@ -165,9 +195,9 @@ class Driver:
 
     async def _start(self, comparison: Comparison, run_id: str) -> Comparison:
         read_at = utc_now()
-        facts = await self._facts.read(run_id)
-        if isinstance(facts, Obstacle):
-            return await self._obstructed(comparison, facts)
+        facts = await self._read(comparison, run_id)
+        if isinstance(facts, Comparison):
+            return facts
         cover = comparison.cover
         assert cover is not None, "what may start is covered"
         if reason := await self._objection(comparison, cover.approval_id, facts):
@@ -183,13 +213,23 @@ class Driver:
         assert step.run_id is not None, "what was intended has an id"
         assert step.approval_id is not None, "what was intended has a yes"
         read_at = utc_now()
-        facts = await self._facts.read(step.run_id)
-        if isinstance(facts, Obstacle):
-            return await self._obstructed(comparison, facts)
+        facts = await self._read(comparison, step.run_id)
+        if isinstance(facts, Comparison):
+            return facts
         if reason := await self._objection(comparison, step.approval_id, facts):
             return await self._held(comparison, reason)
         await self._launch.repeat(step.approval_id, facts, read_at=read_at)
         return await self._book.get(comparison.comparison_id)
+
+    async def _read(self, comparison: Comparison, run_id: str) -> StartFacts | Comparison:
+        """What is true of the run, or *comparison* after it was told why that cannot start."""
+        try:
+            facts = await self._facts.read(run_id)
+        except NotFound as gone:
+            return await self._told(comparison, ComparisonEvent.MISS, reason=str(gone))
+        except (InvalidInput, Conflict) as refusal:
+            return await self._held(comparison, str(refusal))
+        return facts if isinstance(facts, StartFacts) else await self._obstructed(comparison, facts)
 
     async def _obstructed(self, comparison: Comparison, obstacle: Obstacle) -> Comparison:
         """Wait for a run that is in the way; anything else holds the comparison."""
@@ -244,12 +284,3 @@ class Driver:
 
 def _has_run(status: str) -> bool:
     return is_active(status) or status == RunStatus.COMPLETED
-
-
-def _is_settled(snapshot: RunSnapshot) -> bool:
-    """Whether the run has ended and its figures are counted, or have had their time for it."""
-    if not snapshot.is_terminal:
-        return False
-    is_counting = snapshot.phase == Phase.PROCESSING
-    told_at = snapshot.updated_at or snapshot.started_at
-    return not is_counting or (told_at is not None and utc_now() - told_at > SETTLE_MAX)

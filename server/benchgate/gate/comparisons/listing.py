@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import anyio
 
 from benchgate.domain import cost
-from benchgate.domain.comparisons import Comparison, PlannedTest
+from benchgate.domain.comparisons import Comparison, PlannedTest, StepState
 from benchgate.domain.contract import TemplateReadiness
 from benchgate.domain.facts import ComparisonFacts, ListedTest
 from benchgate.domain.likeness import cautions
-from benchgate.errors import BenchgateError
+from benchgate.errors import BenchgateError, Conflict, InvalidInput, NotFound
 from benchgate.gate.backend import Backend, within
 from benchgate.gate.facts import FACTS_SECONDS_MAX, FactsReader, Obstacle
 
@@ -35,6 +35,7 @@ class Listing:
         numbers = sorted({step.test for step in left})
         planned = [comparison.tests[number] for number in numbers]
         ready = await self.readiness([test.template_id for test in planned])
+        ready[0] = await self._next(comparison, ready[0])
         active = next((one.active_run_id for one in ready if one.active_run_id), None)
         if active is not None:
             return Obstacle(
@@ -50,6 +51,28 @@ class Listing:
             order=tuple(numbers.index(step.test) for step in left),
             done=comparison.position,
             cautions=cautions([one.template.config for one in ready]),
+        )
+
+    async def _next(self, comparison: Comparison, ready: TemplateReadiness) -> TemplateReadiness:
+        """*ready* with what is true of the run that is there for the next test already.
+
+        A backend may know more of a run than of its template.
+        """
+        step = comparison.step
+        if step is None or step.state is not StepState.PREPARED or step.run_id is None:
+            return ready
+        try:
+            facts = await self._facts.read(step.run_id)
+        except (NotFound, InvalidInput, Conflict):
+            return ready
+        if isinstance(facts, Obstacle) or facts.config != ready.template.config:
+            return ready
+        return ready.model_copy(
+            update={
+                "connection": facts.connection,
+                "warnings": facts.warnings,
+                "can_proceed": facts.can_proceed,
+            }
         )
 
     async def readiness(self, template_ids: Sequence[str]) -> list[TemplateReadiness]:

@@ -59,7 +59,7 @@ class Whole:
 
     def is_starting(self) -> bool:
         """Whether its turns are being taken in this process."""
-        return self._autopilot.turns_of(self.subject_id).locked()
+        return self._autopilot.is_at(self.subject_id)
 
     async def look(self) -> Facts | Obstacle:
         """What is true of the tests that are left, or why none can start now."""
@@ -106,8 +106,11 @@ class Whole:
         """
         ending: Ending = refused(facts, "The start was interrupted.")
         with anyio.CancelScope(shield=True):
-            async with self._autopilot.turns_of(self.subject_id):
-                ending = await self._take_and_begin(approval, facts)
+            try:
+                async with self._autopilot.alone(self.subject_id):
+                    ending = await self._take_and_begin(approval, facts)
+            except Conflict as exc:
+                ending = refused(facts, str(exc))
             self._autopilot.wake()
         return ending
 

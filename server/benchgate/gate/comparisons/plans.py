@@ -5,6 +5,7 @@ else writes. Functions that take a transaction are recorded along with an approv
 Every function and method blocks: call it from a worker thread.
 """
 
+import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,9 +15,17 @@ from pydantic import ValidationError
 
 from benchgate.database import reading, writing_alone
 from benchgate.domain.approvals import Approval
-from benchgate.domain.comparisons import Comparison, ComparisonEvent, ComparisonState, StepState
+from benchgate.domain.comparisons import (
+    Comparison,
+    ComparisonEvent,
+    ComparisonState,
+    PlannedTest,
+    StepState,
+)
+from benchgate.domain.facts import ComparisonFacts, Facts
 from benchgate.domain.happenings import Happening, after
-from benchgate.domain.lane import LEASE, Entry, Lane, entered, may_enter
+from benchgate.domain.lane import DOUBT, LEASE, Entry, Lane, entered, is_stale, may_enter
+from benchgate.domain.text import NAME_CHARACTERS_MAX, one_line
 from benchgate.domain.values import Value
 from benchgate.errors import Conflict, NotFound, StoreError
 from benchgate.gate.names import UNKNOWN_COMPARISON_HINT
@@ -27,6 +36,7 @@ Transaction = sa.Connection
 DRIVER_LEASE = timedelta(seconds=6)
 DRIVEN_MAX = 20
 # After these nobody is about to start the next run at once.
+INTENTS = frozenset({ComparisonEvent.INTEND, ComparisonEvent.REPEAT})
 LEAVES = frozenset(
     {
         ComparisonEvent.REST,
@@ -100,16 +110,17 @@ class Plans:
             until = row["driver_until"]
             if until is not None and until > at and row["driver"] != driver:
                 return Claim(granted=False)
-            one = COMPARISONS.c.comparison_id == comparison_id
-            lease = {"driver": driver, "driver_until": at + DRIVER_LEASE}
-            tx.execute(COMPARISONS.update().where(one).values(lease))
-            comparison = _comparison(row)
-            step = comparison.step
-            # A start that is on its way is kept there by its sender alone.
-            active = step if step is not None and step.state is StepState.ACTIVE else None
-            if active is not None and active.run_id is not None:
-                _keep_lane(tx, active.run_id, driver, at=at)
+            _drive_on(tx, row, driver, at=at)
         return Claim(granted=True, rested_since=until)
+
+    def keep_claim(self, comparison_id: str, driver: str, *, at: datetime) -> bool:
+        """Whether *driver* still drives it, for one more lease; one that is over stays so."""
+        with writing_alone(self._engine) as tx:
+            row = self._row(tx, comparison_id)
+            if not _drives(row, driver, at=at):
+                return False
+            _drive_on(tx, row, driver, at=at)
+        return True
 
     def is_being_started(self, run_id: str, *, at: datetime) -> bool:
         """Whether somebody holds the lane for the start of a run: it may be on its way."""
@@ -174,7 +185,10 @@ def choose(tx: sa.Connection, approval: Approval, *, at: datetime) -> None:
         Conflict: the comparison takes none now.
     """
     chosen = Happening(
-        event=ComparisonEvent.CHOOSE, approval_id=approval.approval_id, mode=approval.mode
+        event=ComparisonEvent.CHOOSE,
+        approval_id=approval.approval_id,
+        mode=approval.mode,
+        tests=_planned(approval.facts),
     )
     wanted = sa.select(COMPARISONS).where(
         COMPARISONS.c.comparison_id == approval.subject.subject_id
@@ -183,6 +197,20 @@ def choose(tx: sa.Connection, approval: Approval, *, at: datetime) -> None:
     if row is None:
         raise Conflict("The comparison does not exist any more.")
     _recorded(tx, _comparison(row), chosen, at=at)
+
+
+def _planned(facts: Facts) -> tuple[PlannedTest, ...]:
+    """The tests as a person has been shown them."""
+    assert isinstance(facts, ComparisonFacts), "a whole is chosen on the facts of a whole"
+    return tuple(
+        PlannedTest(
+            variant=test.variant,
+            template_id=test.template_id,
+            template_name=one_line(test.template_name, NAME_CHARACTERS_MAX),
+            expected_seconds=test.config.expected_seconds,
+        )
+        for test in facts.tests
+    )
 
 
 def note_of_run(tx: sa.Connection, happening: Happening, *, at: datetime) -> None:
@@ -201,7 +229,7 @@ def note_of_run(tx: sa.Connection, happening: Happening, *, at: datetime) -> Non
         has_ended = step.state is StepState.ENDED
         if not (has_ended and happening.event is ComparisonEvent.BEGIN):
             _recorded(tx, comparison, happening, at=at)
-    elif happening.event is ComparisonEvent.INTEND:
+    elif happening.event in INTENTS:
         raise Conflict("It is not this run's turn any more in its comparison.")
 
 
@@ -215,7 +243,6 @@ def enter_lane(tx: sa.Connection, backend: str, entry: Entry) -> None:
     row = tx.execute(wanted).mappings().first()
     lane = Lane.model_validate(dict(row)) if row else None
     if not may_enter(lane, entry):
-        assert lane is not None, "an empty lane lets everybody in"
         raise Conflict(_in_the_way(lane, entry))
     columns = dict(entered(entry))
     if lane is None:
@@ -224,14 +251,28 @@ def enter_lane(tx: sa.Connection, backend: str, entry: Entry) -> None:
         tx.execute(LANES.update().where(LANES.c.backend == backend).values(columns))
 
 
-def enter(engine: sa.Engine, backend: str, entry: Entry) -> None:
-    """The same in a transaction of its own.
+def enter_again(engine: sa.Engine, backend: str, entry: Entry, intent: Happening) -> None:
+    """Bring a run into the lane whose start was intended before, if it still is.
 
     Raises:
-        Conflict: another one is in it, and not known to have ended.
+        Conflict: it is not, or another one is in the lane, or its starter may still be at it.
     """
     with writing_alone(engine) as tx:
         enter_lane(tx, backend, entry)
+        note_of_run(tx, intent, at=entry.at)
+
+
+def occupant(engine: sa.Engine, backend: str) -> str | None:
+    """The run that came into the lane of *backend* last, whether or not it has ended."""
+    wanted = sa.select(LANES.c.run_id).where(LANES.c.backend == backend)
+    with reading(engine) as tx:
+        return tx.scalar(wanted)
+
+
+def doubt_start(tx: sa.Connection, run_id: str, *, at: datetime) -> None:
+    """Nobody knows what became of the run's start: until it must have arrived nobody comes in."""
+    nobodys = {"owner": "", "until": at + DOUBT}
+    tx.execute(LANES.update().where(LANES.c.run_id == run_id).values(nobodys))
 
 
 def leave_lease(tx: sa.Connection, run_id: str) -> None:
@@ -242,6 +283,17 @@ def leave_lease(tx: sa.Connection, run_id: str) -> None:
 def _keep_lane(tx: sa.Connection, run_id: str, owner: str, *, at: datetime) -> bool:
     mine = LANES.update().where(LANES.c.run_id == run_id, LANES.c.owner == owner)
     return tx.execute(mine.values(until=at + LEASE)).rowcount == 1
+
+
+def _drive_on(tx: sa.Connection, row: sa.RowMapping, driver: str, *, at: datetime) -> None:
+    one = COMPARISONS.c.comparison_id == row["comparison_id"]
+    lease = {"driver": driver, "driver_until": at + DRIVER_LEASE}
+    tx.execute(COMPARISONS.update().where(one).values(lease))
+    step = _comparison(row).step
+    # A start that is on its way is kept there by its sender alone.
+    active = step if step is not None and step.state is StepState.ACTIVE else None
+    if active is not None and active.run_id is not None:
+        _keep_lane(tx, active.run_id, driver, at=at)
 
 
 def _recorded(
@@ -262,10 +314,15 @@ def _recorded(
     return changed
 
 
-def _in_the_way(lane: Lane, entry: Entry) -> str:
-    if lane.run_id == entry.run_id:
-        wait = f"Try again in {LEASE.total_seconds():.0f} seconds; the yes stays good."
-        return f"Another server has begun to start this run and may still be at it. {wait}"
+def _in_the_way(lane: Lane | None, entry: Entry) -> str:
+    if lane is None or is_stale(entry):
+        return "It is too long ago that this server looked at the backend: look again."
+    if lane.run_id == entry.run_id and lane.until is not None:
+        seconds = math.ceil((lane.until - entry.at).total_seconds())
+        return (
+            "A start of this run may still be on its way. "
+            f"Try again in {seconds} seconds; the yes stays good."
+        )
     return f"Run {lane.run_id} is being started on this backend, and tests run one at a time."
 
 

@@ -28,7 +28,7 @@ from benchgate.errors import BackendError, BenchgateError, Conflict, InvalidInpu
 from benchgate.gate.approvals import asking
 from benchgate.gate.approvals.desk import Desk, utc_now
 from benchgate.gate.approvals.inquiry import Inquiry, Matter
-from benchgate.gate.backend import Backend
+from benchgate.gate.backend import Backend, within
 from benchgate.gate.blocks import Blocks
 from benchgate.gate.comparisons.autopilot import Autopilot
 from benchgate.gate.comparisons.book import Book
@@ -39,6 +39,10 @@ from benchgate.gate.endings import Ending, NotStarted
 from benchgate.gate.starts import Starts
 
 logger = logging.getLogger(__name__)
+
+# What is recorded can be told without the backend, if that takes longer.
+LOOK_SECONDS_MAX = 5
+PREPARE_SECONDS_MAX = 15
 
 
 class Plan(Value):
@@ -119,7 +123,11 @@ class Comparisons:
         comparison = await self._present(comparison_id)
         if reason := _not_now(comparison):
             return _refused(comparison, reason)
-        matter = await self._matter(comparison, ctx)
+        try:
+            with within(PREPARE_SECONDS_MAX):
+                matter = await self._matter(comparison, ctx)
+        except Conflict as exc:
+            return _refused(await self._book.get(comparison_id), str(exc))
         if matter is None:
             present = await self._book.get(comparison_id)
             return _refused(present, _not_now(present))
@@ -144,9 +152,7 @@ class Comparisons:
         """A run is about to be stopped: its comparison stops with it, if it is that one's turn."""
         try:
             comparison = await self._book.with_run(run_id)
-            if comparison is None or comparison.step is None:
-                return None
-            if comparison.step.run_id != run_id:
+            if comparison is None or not _is_at(comparison, run_id):
                 return None
             stopped = Happening(
                 event=ComparisonEvent.STOP, run_id=run_id, reason=f"Run {run_id} was stopped."
@@ -167,7 +173,8 @@ class Comparisons:
             self._autopilot.wake()
             return comparison
         try:
-            return await self._driver.reconcile(comparison)
+            with within(LOOK_SECONDS_MAX):
+                return await self._driver.reconcile(comparison)
         except (BackendError, Conflict):
             return await self._book.get(comparison_id)
 
@@ -184,9 +191,13 @@ class Comparisons:
                 listing=self._listing,
                 blocks=self._blocks,
             )
-        async with self._autopilot.turns_of(comparison.comparison_id):
+        async with self._autopilot.alone(comparison.comparison_id):
+            # Another call may have brought it on while this one waited for its turn.
+            present = await self._book.get(comparison.comparison_id)
+            if _not_now(present) is not None:
+                return None
             asked = ctx.request_state is not None
-            prepared = await self._driver.prepare(comparison, asked=asked)
+            prepared = await self._driver.prepare(present, asked=asked)
         step = prepared.step
         if step is None or step.run_id is None or _not_now(prepared) is not None:
             return None
@@ -253,6 +264,15 @@ def _not_now(comparison: Comparison) -> str | None:
     if comparison.is_under_way and comparison.step is not None:
         return comparison.reason or f"Run {comparison.step.run_id} has not ended yet."
     return None
+
+
+def _is_at(comparison: Comparison, run_id: str) -> bool:
+    """Whether *run_id* has its turn, or has had it and the next one is about to start."""
+    turns = comparison.steps[comparison.position : comparison.position + 1]
+    goes_on = comparison.state is ComparisonState.RUNNING and not comparison.is_under_way
+    if goes_on:
+        turns += comparison.steps[max(0, comparison.position - 1) : comparison.position]
+    return run_id in {step.run_id for step in turns}
 
 
 def _refused(comparison: Comparison, reason: str | None) -> NotStarted:
