@@ -31,7 +31,7 @@ from benchgate.domain.runs import RunStatus
 from tests.acceptance.gateprocess import GateProcess
 from tests.acceptance.home import Home, fill, running_backend
 from tests.acceptance.person import Person, call
-from tests.acceptance.test_killed_comparisons import (
+from tests.acceptance.steps import (
     ASKED,
     ASKING,
     IN_A_ROW,

@@ -87,6 +87,10 @@ OUTCOMES: dict[StartOutcome, tuple[str, str]] = {
         "Another call shows the dialog at this moment.",
         "Wait with `get_status`.",
     ),
+    StartOutcome.WAITING: (
+        "The person said yes to a comparison that runs by itself, and another run is in the way.",
+        "It starts when that has ended: watch it with `get_comparison`.",
+    ),
     StartOutcome.REFUSED: (
         "It cannot start now: it runs or ran already, another run is active, a yes against the "
         "pre-flight came without the name, or what was asked about changed too often.",

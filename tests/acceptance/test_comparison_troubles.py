@@ -1,6 +1,10 @@
 """Comparisons that something comes between: failures, stops, changes, other runs, advice."""
 
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
 import pytest
+from mcp import Client
 from mcp.types import ElicitResult
 
 from tests.acceptance.checkpoint import checkpoint
@@ -23,6 +27,23 @@ def bench(home: Home, own_home: Home) -> Bench:
 @pytest.fixture
 def pair(home: Home, own_home: Home) -> Bench:
     return Bench(lodge(own_home, home), tests=2)
+
+
+@asynccontextmanager
+async def changed_before_the_second_test(
+    pair: Bench, era: Era, person: Person, change: Callable[[], object]
+) -> AsyncGenerator[Client]:
+    """A client of a series in which *change* came after the first test, and before the next one."""
+    with checkpoint(pair.home) as point:
+        settings = pair.home.settings.model_copy(update={"backend_url": point.url})
+        async with quick_client_of(settings, era, person) as client:
+            await pair.plan(client)
+            point.hold("POST /api/runs/", skip=1)
+            await pair.start(client)
+            await pair.until_runs([(0, "COMPLETED")])
+            change()
+            point.open()
+            yield client
 
 
 def named(name: str) -> ElicitResult:
@@ -86,10 +107,11 @@ async def test_a_test_that_is_changed_before_its_turn_is_asked_about_again(
     pair: Bench, era: Era
 ) -> None:
     person = Person(YES_A)
-    async with quick_client_of(pair.home.settings, era, person) as client:
-        await pair.plan(client)
-        await pair.start(client)
+
+    def change() -> None:
         pair.change(1, concurrent_connections=3)
+
+    async with changed_before_the_second_test(pair, era, person, change) as client:
         paused = await pair.until_state(client, "paused")
         assert pair.statuses() == [(0, "COMPLETED"), (1, "PREPARED")]
         resumed = await pair.start(client)
@@ -104,11 +126,10 @@ async def test_a_test_that_is_changed_before_its_turn_is_asked_about_again(
 
 
 async def test_a_change_that_is_taken_back_brings_the_comparison_on(pair: Bench) -> None:
-    person = Person(YES_A)
-    async with quick_client_of(pair.home.settings, "auto", person) as client:
-        await pair.plan(client)
-        await pair.start(client)
+    def change() -> None:
         pair.change(1, concurrent_connections=3)
+
+    async with changed_before_the_second_test(pair, "auto", Person(YES_A), change) as client:
         await pair.until_state(client, "paused")
         pair.change(1)
         resumed = await pair.start(client)
@@ -163,8 +184,8 @@ async def test_a_run_that_comes_between_two_tests_is_waited_for(pair: Bench) -> 
         settings = pair.home.settings.model_copy(update={"backend_url": point.url})
         async with quick_client_of(settings, "auto", Person(YES_A)) as client:
             await pair.plan(client)
+            point.hold("POST /api/runs/", skip=1)
             await pair.start(client)
-            point.hold("POST /api/runs/")
             await pair.until_runs([(0, "COMPLETED")])
             run_id = pair.home.ask("POST", "/api/runs/", body={"template_id": foreign})["run_id"]
             pair.home.ask("POST", f"/api/runs/{run_id}/start")
@@ -209,10 +230,10 @@ async def test_a_yes_to_the_whole_does_not_override_the_preflight(bench: Bench, 
 
 
 async def test_a_comparison_whose_template_is_deleted_ends_and_says_so(pair: Bench) -> None:
-    async with quick_client_of(pair.home.settings, "auto", Person(YES_A)) as client:
-        await pair.plan(client)
-        await pair.start(client)
+    def delete() -> None:
         pair.home.ask("DELETE", f"/api/templates/{pair.template_ids[1]}")
+
+    async with changed_before_the_second_test(pair, "auto", Person(YES_A), delete) as client:
         failed = await pair.until_state(client, "failed")
         over = await pair.start(client)
         handed = await pair.results(client)

@@ -208,6 +208,32 @@ async def test_repeated_tests_run_interleaved_and_their_figures_are_means(bench:
         figure = _figures(test)["average_qps"]
         assert (figure["runs"], len(test["run_ids"])) == (2, 2)
         assert figure["std_error"] >= 0
+    assert (handed["cautions"], handed["estimated_cost"]) == ([], 0)
+
+
+async def test_a_test_that_was_changed_between_its_repetitions_has_no_mean_of_both(
+    bench: Bench,
+) -> None:
+    bench.template_ids = bench.template_ids[:2]
+    person = Person(YES_B, YES, YES, YES)
+    async with quick_client_of(bench.home.settings, "auto", person) as client:
+        about = {"comparison_id": await bench.plan(client, variants=["S", "M"], repeats=2)}
+        for state in ("paused", "paused", "paused", "completed"):
+            assert (await bench.start(client))["outcome"] == "started"
+            told = await bench.until_state(client, state)
+            bench.change(0, think_time=50)
+        result = await client.call_tool("get_results", about)
+    handed, text = result.structured_content, text_of(result)
+    assert handed is not None
+    before, _, after, _ = [line["run_id"] for line in told["lines"]]
+    changed, same = handed["tests"]
+    assert changed["run_ids"] == [after]
+    assert changed["left_out"] == [result["run_id"] for result in handed["results"]] == [before]
+    assert _figures(changed)["average_qps"]["runs"] == 1
+    assert (len(same["run_ids"]), same["left_out"]) == (2, [])
+    assert handed["cautions"] == ["load"]
+    assert "**Not in the figures of S:** 1 of its completed runs" in text
+    assert "connections, 50 ms between operations`, `" in text
 
 
 @pytest.mark.parametrize(
@@ -247,6 +273,7 @@ async def test_results_are_of_runs_or_of_a_comparison(bench: Bench) -> None:
     assert unknown.is_error
     assert "Comparison not found" in text_of(unknown)
     assert (handed["status"], handed["run_ids"]) == ("PLANNED", [])
+    assert "estimated_cost" not in handed
 
 
 async def test_differences_besides_the_table_are_told_before_and_in_the_question(

@@ -1,67 +1,29 @@
-"""A gate is killed at each recorded step of a comparison: nothing is lost, nothing starts twice."""
+"""A gate is killed at a recorded step of a comparison: nothing is lost, nothing starts twice."""
 
 import signal
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import anyio
 import pytest
 from mcp import Client
-from mcp.types import ElicitResult
 
 from tests.acceptance.gateprocess import GateProcess
 from tests.acceptance.home import Home
 from tests.acceptance.person import ERAS, YES, Era, Person
-from tests.acceptance.trial import (
-    GO_ON_SECONDS_MAX,
-    TESTS,
-    Trial,
-    held,
-    signalled,
-    start_until_killed,
-    trial,
+from tests.acceptance.steps import (
+    ASKED,
+    ASKING,
+    IN_A_ROW,
+    PAUSED,
+    STARTED,
+    Step,
+    completed,
+    hold_at,
+    start_until,
 )
+from tests.acceptance.trial import GO_ON_SECONDS_MAX, TESTS, Trial, held, signalled, trial
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(150)]
-
-IN_A_ROW = ElicitResult(action="accept", content={"decision": "yes", "mode": "A) sequential"})
-
-
-class Step(NamedTuple):
-    """Where a gate is killed: at a request that is held, before or after it is served.
-
-    Without a request that is while it asks. `STATUS` is the look at a run that has been started,
-    and that may have `ended` by then. A request is `repeated` if the next gate makes it again.
-    """
-
-    request: str = ""
-    after: bool = False
-    ended: bool = False
-    repeated: bool = True
-
-
-STATUS = "GET /api/tests/{run_id}/"
-ASKING = Step()
-# How a question goes out and how its answer comes back differs between the eras; what follows the
-# yes is the server's own and the same in both, so all other trials are of one.
-ASKED = {"while it asks": ASKING, "with the yes recorded": Step("GET /api/templates/{template_id}")}
-STARTED = {
-    "with the start intended": Step("/start"),
-    "with the start sent": Step("/start", after=True, repeated=False),
-    "with the start recorded": Step(STATUS),
-    "with the run ended": Step(STATUS, ended=True),
-}
-# After these a gate that only goes on must not start anything where a pause was chosen.
-PAUSED = {
-    "while it asks": ASKING,
-    "with the start intended": STARTED["with the start intended"],
-    "with the start sent": STARTED["with the start sent"],
-}
-SERIES = {
-    "with its turn recorded": Step("POST /api/runs/"),
-    "with the run created": Step("POST /api/runs/", after=True),
-    "with the run recorded": Step("/preflight"),
-} | STARTED
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -72,7 +34,7 @@ async def test_a_kill_around_the_question_leaves_a_comparison_that_can_be_starte
     with trial(home, tmp_path) as one:
         async with one.gate() as gate:
             await one.plan(gate)
-            await _start_until(one, gate, step, era=era, answer=IN_A_ROW)
+            await start_until(one, gate, step, era=era, answer=IN_A_ROW)
         one.point.open()
         assert one.point.passed["POST start"] == 0
 
@@ -86,29 +48,6 @@ async def test_a_kill_around_the_question_leaves_a_comparison_that_can_be_starte
         await one.assert_whole()
 
 
-@pytest.mark.parametrize("step", SERIES.values(), ids=SERIES)
-async def test_a_series_whose_gates_are_killed_in_each_test_goes_on_by_itself(
-    home: Home, tmp_path: Path, step: Step
-) -> None:
-    with trial(home, tmp_path) as one:
-        async with one.gate() as gate:
-            await one.plan(gate)
-            await _start_until(one, gate, step, answer=IN_A_ROW)
-        _hold(one, step, skip=int(step.repeated))
-        async with one.gate() as gate:
-            await _reached(one, gate, step, test=1)
-            await gate.kill()
-        one.point.open()
-
-        person = Person(IN_A_ROW)
-        async with one.gate() as gate, gate.client("auto", person) as client:
-            seen = await one.rest(client)
-        assert seen["state"] == "completed"
-        assert _completed(seen) == TESTS
-        assert not person.questions
-        await one.assert_whole()
-
-
 @pytest.mark.parametrize("step", PAUSED.values(), ids=PAUSED)
 async def test_tests_with_a_pause_whose_gates_are_killed_wait_for_a_person_and_go_on(
     home: Home, tmp_path: Path, step: Step
@@ -116,12 +55,12 @@ async def test_tests_with_a_pause_whose_gates_are_killed_wait_for_a_person_and_g
     with trial(home, tmp_path) as one:
         async with one.gate() as gate:
             await one.plan(gate)
-            await _start_until(one, gate, step, answer=YES)
+            await start_until(one, gate, step, answer=YES)
         one.point.open()
         async with one.gate() as gate:
             await _rests(one, gate)
             await _one_by_one(one, gate, tests=1)
-            await _start_until(one, gate, step, answer=YES, test=1)
+            await start_until(one, gate, step, answer=YES, test=1)
         one.point.open()
         async with one.gate() as gate:
             await _rests(one, gate)
@@ -135,14 +74,14 @@ async def _rests(one: Trial, gate: GateProcess) -> None:
     async with gate.client("auto", None) as client:
         seen = await one.rest(client)
     assert seen["state"] in {"awaiting_choice", "paused", "completed"}
-    assert _completed(seen) == before == one.point.passed["POST start"]
+    assert completed(seen) == before == one.point.passed["POST start"]
 
 
 async def _one_by_one(one: Trial, gate: GateProcess, *, tests: int) -> None:
     """Go on, each time with a person's yes, until so many tests have completed."""
     person = Person(YES)
     async with gate.client("auto", person) as client:
-        while (done := _completed(await one.rest(client))) < tests:
+        while (done := completed(await one.rest(client))) < tests:
             asked = len(person.questions)
             assert (await one.start(client))["outcome"] == "started"
             assert len(person.questions) == asked + 1
@@ -157,7 +96,7 @@ async def test_a_second_gate_takes_a_series_over_without_being_called(
         async with one.gate() as second:
             async with one.gate() as first:
                 await one.plan(first)
-                await _start_until(one, first, step, answer=IN_A_ROW)
+                await start_until(one, first, step, answer=IN_A_ROW)
             one.point.open()
             await one.all_ended()
             async with second.client("auto", None) as client:
@@ -177,7 +116,7 @@ async def test_a_gate_that_was_frozen_for_longer_than_its_lease_starts_nothing_a
     with trial(home, tmp_path) as one:
         async with one.gate() as first, one.gate() as second:
             await one.plan(first)
-            _hold(one, step)
+            hold_at(one, step)
             async with (
                 first.client("auto", Person(IN_A_ROW)) as client,
                 anyio.create_task_group() as tasks,
@@ -200,45 +139,3 @@ async def test_a_gate_that_was_frozen_for_longer_than_its_lease_starts_nothing_a
 async def _starts(one: Trial, client: Client) -> None:
     """What was started in its place is what the frozen gate tells of."""
     assert (await one.start(client))["outcome"] == "started"
-
-
-def _completed(seen: dict[str, Any]) -> int:
-    return sum(line["status"] == "COMPLETED" for line in seen["lines"])
-
-
-async def _start_until(
-    one: Trial,
-    gate: GateProcess,
-    step: Step,
-    *,
-    answer: ElicitResult,
-    era: Era = "auto",
-    test: int = 0,
-) -> None:
-    """Call `start_comparison`, whose person gives *answer*, and kill the gate at *step*."""
-
-    async def is_asked() -> None:
-        if step == ASKING:
-            await gate.kill()
-        else:
-            _hold(one, step)
-
-    client = gate.client(era, Person(answer, meanwhile=is_asked))
-    await start_until_killed(one, gate, client, moment=lambda: _reached(one, gate, step, test=test))
-
-
-def _hold(one: Trial, step: Step, *, skip: int = 0) -> None:
-    """Hold the request of *step*; that of a run waits until the run is there."""
-    if step.request not in {"", STATUS}:
-        request = step.request.format(template_id=one.templates[0])
-        one.point.hold(request, skip=skip, after=step.after)
-
-
-async def _reached(one: Trial, gate: GateProcess, step: Step, *, test: int) -> None:
-    """Until the gate is at *step* with that test, and held there."""
-    if step.request == STATUS:
-        run_id = await one.run_of(test)
-        one.point.hold(STATUS.format(run_id=run_id))
-    await held(gate, one.point)
-    if step.ended:
-        await one.run_of(test, ended=True)

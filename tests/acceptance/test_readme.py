@@ -12,6 +12,7 @@ import anyio
 import pytest
 from pydantic import TypeAdapter
 
+from benchgate.domain.comparisons import ComparisonEvent
 from benchgate.domain.contract import ConnectionDraft
 from benchgate.domain.templates import TemplateDraft
 from benchgate.gate.names import SERIES_URI, SUMMARY_URI, GuideName, ToolName
@@ -27,6 +28,8 @@ FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.DOTALL | re.
 LINK = re.compile(r"\]\((?!https?://|#)(?P<path>[^)#]+)")
 CODE = re.compile(r"`([^`\n]+)`")
 COMMAND = re.compile(r"`benchgate ((?:[a-z]+|--[a-z-]+)(?: --[a-z-]+)*)")
+CONVERSATION = ROOT / "docs" / "conversation.md"
+EXCERPT = re.compile(r"<!-- excerpt -->\n\n```text\n(.*)```\n\n<!-- end of excerpt -->", re.DOTALL)
 TRANSCRIPT = re.compile(r"<!-- transcript -->(.*)<!-- end of transcript -->", re.DOTALL)
 
 
@@ -129,7 +132,7 @@ def test_a_line_of_prose_holds_one_sentence(path: Path) -> None:
 
 
 def test_the_transcript_shows_blocks_that_the_server_really_has() -> None:
-    found = TRANSCRIPT.search((ROOT / "README.md").read_text(encoding="utf-8"))
+    found = TRANSCRIPT.search(CONVERSATION.read_text(encoding="utf-8"))
     assert found is not None
     known = [
         line
@@ -148,6 +151,21 @@ def test_the_transcript_shows_blocks_that_the_server_really_has() -> None:
         for heading in shown
         if not any(line.startswith(f"## {heading}") or f'"{heading}"' in line for line in known)
     ] == []
+
+
+def test_the_readme_shows_a_part_of_the_transcript() -> None:
+    """Line by line in the order in which they stand there."""
+    found = EXCERPT.search((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert found is not None
+    lines = iter(CONVERSATION.read_text(encoding="utf-8").splitlines())
+    shown = [line for line in found[1].splitlines() if line != "[...]"]
+    assert [line for line in shown if line not in lines] == []
+
+
+def test_every_move_of_a_comparison_is_explained() -> None:
+    page = (ROOT / "docs" / "comparisons.md").read_text(encoding="utf-8")
+    explained = re.findall(r"^\| `(\w+)` \| [A-Z].+\. \|$", page, re.M)
+    assert explained == [event.value for event in ComparisonEvent]
 
 
 def help_of(subcommand: list[str]) -> str:

@@ -12,16 +12,20 @@ from benchgate.domain.comparisons import (
     ComparisonState,
     Cover,
 )
-from benchgate.domain.lane import LEASE, Lane
+from benchgate.domain.happenings import Happening
+from benchgate.domain.lane import DOUBT, LEASE, LOOK_AGE_MAX, Lane
 from benchgate.errors import Conflict
 from benchgate.gate.comparisons.plans import (
     DRIVER_LEASE,
     Plans,
     Transaction,
+    doubt_start,
+    enter_again,
     enter_lane,
     keep_lane,
     leave_lease,
     note_of_run,
+    occupant,
     with_run,
 )
 from benchgate.gate.store import COMPARISONS
@@ -44,6 +48,7 @@ Event = ComparisonEvent
 TICK = timedelta(microseconds=1)
 RACERS = 6
 RACES = 5
+REPEATED = told(Event.REPEAT, approval_id="a-all", on_cover=True)
 
 
 @pytest.fixture
@@ -205,3 +210,96 @@ def test_a_kill_before_the_end_of_the_transaction_leaves_no_intent(
         assert plans.get(COMPARISON_ID) == prepared
         tx.rollback()
     assert (plans.get(COMPARISON_ID), lane_in(engine)) == (prepared, None)
+
+
+def test_a_start_that_was_intended_comes_into_the_lane_again_when_its_lease_has_ended(
+    plans: Plans, engine: sa.Engine
+) -> None:
+    intended = starting(plans)
+    enter(engine, BACKEND, entry_of("r1", "killed"))
+    end = NOON + LEASE
+    early = entry_of("r1", "other", at=end - TICK, idle_at=LATER)
+    with pytest.raises(Conflict, match=r"still be on its way\. Try again in 1 seconds"):
+        enter_again(engine, BACKEND, early, REPEATED)
+    assert plans.get(COMPARISON_ID) == intended
+    enter_again(engine, BACKEND, entry_of("r1", "other", at=end, idle_at=LATER), REPEATED)
+    assert plans.get(COMPARISON_ID) == intended.model_copy(update={"updated_at": end})
+    lane = lane_in(engine)
+    assert lane == Lane(run_id="r1", owner="other", entered_at=end, until=end + LEASE)
+
+
+@pytest.mark.parametrize(
+    ("event", "intent"),
+    [
+        (None, REPEATED.model_copy(update={"approval_id": "a-other"})),
+        (Event.HOLD, REPEATED),
+        (Event.STOP, REPEATED),
+        (Event.LOSE, REPEATED),
+        (Event.BEGIN, REPEATED),
+    ],
+    ids=["another yes", "held", "stopped", "lost", "begun"],
+)
+def test_what_is_not_intended_any_more_leaves_the_lane_as_it_is(
+    plans: Plans, engine: sa.Engine, event: ComparisonEvent | None, intent: Happening
+) -> None:
+    present = starting(plans)
+    enter(engine, BACKEND, entry_of("r1", "killed"))
+    if event is not None:
+        present = plans.record(COMPARISON_ID, told(event, reason="So."), at=LATER)
+    before, end = lane_in(engine), NOON + LEASE
+    with pytest.raises(Conflict):
+        enter_again(engine, BACKEND, entry_of("r1", "other", at=end, idle_at=LATER), intent)
+    assert (plans.get(COMPARISON_ID), lane_in(engine)) == (present, before)
+
+
+def test_a_run_that_another_one_has_replaced_is_not_started_again(
+    plans: Plans, engine: sa.Engine
+) -> None:
+    starting(plans)
+    plans.record(COMPARISON_ID, told(Event.HOLD), at=NOON)
+    anew = told(Event.PREPARE, run_id="r2", replaces="r1")
+    present = plans.record(COMPARISON_ID, anew, at=NOON)
+    with pytest.raises(Conflict, match="not this run's turn"):
+        enter_again(engine, BACKEND, entry_of("r1"), REPEATED)
+    assert (plans.get(COMPARISON_ID), lane_in(engine)) == (present, None)
+
+
+def test_a_start_in_doubt_keeps_everybody_out_even_who_sent_it(
+    plans: Plans, engine: sa.Engine
+) -> None:
+    starting(plans)
+    enter(engine, BACKEND, entry_of("r1"))
+    with writing_alone(engine) as tx:
+        doubt_start(tx, "r1", at=NOON)
+        note_of_run(tx, told(Event.LOSE, reason="Not known."), at=NOON)
+    end = NOON + DOUBT
+    assert lane_in(engine) == Lane(run_id="r1", owner="", entered_at=NOON, until=end)
+    assert not keep_lane(engine, "r1", "me", at=LATER)
+    assert plans.is_being_started("r1", at=end - TICK)
+    for run_id, message in (("r1", "Try again in 60 seconds"), ("r2", "Run r1 is being started")):
+        with pytest.raises(Conflict, match=message):
+            enter(engine, BACKEND, entry_of(run_id, at=NOON, idle_at=NOON))
+    assert not plans.is_being_started("r1", at=end)
+    enter(engine, BACKEND, entry_of("r2", at=end, idle_at=LATER + LEASE * 4))
+
+
+def test_a_look_that_is_too_old_is_told_as_that(engine: sa.Engine) -> None:
+    now = NOON + LOOK_AGE_MAX + TICK
+    stale = entry_of("r1", at=now, idle_at=NOON)
+    with pytest.raises(Conflict, match="too long ago that this server looked"):
+        enter(engine, BACKEND, stale)
+    assert lane_in(engine) is None
+    enter(engine, BACKEND, entry_of("r1", at=now, idle_at=now))
+    with pytest.raises(Conflict, match="too long ago that this server looked"):
+        enter(engine, BACKEND, entry_of("r2", at=now, idle_at=NOON))
+
+
+def test_the_run_that_came_in_last_is_known_whether_or_not_it_has_ended(
+    engine: sa.Engine,
+) -> None:
+    assert occupant(engine, BACKEND) is None
+    enter(engine, BACKEND, entry_of("r1"))
+    assert (occupant(engine, BACKEND), occupant(engine, "backend-2")) == ("r1", None)
+    with writing_alone(engine) as tx:
+        leave_lease(tx, "r1")
+    assert occupant(engine, BACKEND) == "r1"

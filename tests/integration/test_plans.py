@@ -241,6 +241,17 @@ def test_a_yes_without_a_mode_is_one_to_the_next_test_alone(
     )
 
 
+def test_a_yes_keeps_each_listed_test_as_it_was_shown(plans: Plans, engine: sa.Engine) -> None:
+    shown, outdated = comparison_of().tests, {"template_name": "Old name", "expected_seconds": 1}
+    old = tuple(test.model_copy(update=outdated) for test in shown)
+    asked = comparison_of(state=State.AWAITING_CHOICE)
+    plans.add(asked.model_copy(update={"tests": old}))
+    with writing_alone(engine) as tx:
+        choose(tx, used(), at=LATER)
+    # The third test was not in the list.
+    assert plans.get(COMPARISON_ID).tests == (*shown[:2], old[2])
+
+
 def test_a_yes_to_what_takes_none_is_not_taken(plans: Plans, engine: sa.Engine) -> None:
     with writing_alone(engine) as tx, pytest.raises(Conflict, match="does not exist"):
         choose(tx, used(), at=LATER)

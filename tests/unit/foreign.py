@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchgate.domain.approvals import Channel, ExecutionMode
-from benchgate.domain.compared import compared
+from benchgate.domain.compared import cautions_of, compared
 from benchgate.domain.comparisons import Comparison, ComparisonState
 from benchgate.domain.contract import ConnectionView, ErrorRow, ErrorSummary
 from benchgate.domain.evidence import Evidence
@@ -16,6 +16,8 @@ from benchgate.domain.results import hand_over
 from benchgate.domain.runs import RunSnapshot
 from benchgate.gate.comparisons.service import View
 from benchgate.gate.endings import Offer
+from benchgate.gate.tools.answers import OpenComparison
+from benchgate.gate.tools.results import Page
 from tests.unit.comparing import comparison_of, result_of_run
 from tests.unit.examples import (
     METRICS,
@@ -194,7 +196,14 @@ def foreign_results(text: str) -> Facts:
     comparison = foreign_comparison(text)
     approvals = [foreign_evidence(text).model_copy(update={"mode": ExecutionMode.PAUSE})]
     handed = compared(comparison, approvals=approvals, ledger_head="7:abc")
-    return {"hand_over": handed, "comparison": comparison, "runs": [foreign_run(text)]}
+    return {
+        "hand_over": handed,
+        "comparison": comparison,
+        "cautions": cautions_of(comparison),
+        "is_local": False,
+        "pages": [Page(variant=text, run=foreign_run(text))],
+        "ended_count": 2,
+    }
 
 
 def foreign_config(text: str) -> Any:
@@ -256,6 +265,17 @@ HOSTILE: dict[str, Callable[[str], Facts]] = {
         "embedded": True,
     },
     "comparison_created": lambda text: {"comparison": foreign_comparison(text)},
+    "comparisons": lambda text: {
+        "comparisons": [
+            OpenComparison(
+                comparison_id="cmp-1",
+                comparison_type=text,
+                state="paused",
+                completed=1,
+                run_count=2,
+            )
+        ]
+    },
     "comparison_question": foreign_list,
     "next_test_question": foreign_next,
     "comparison_started": lambda text: {

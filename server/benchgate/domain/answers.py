@@ -171,6 +171,7 @@ class StartOutcome(StrEnum):
     NO_CAPABILITY = "no_capability"
     AWAITING_APPROVAL = "awaiting_approval"
     ALREADY_ASKED = "already_asked"
+    WAITING = "waiting"
     REFUSED = "refused"
 
 

@@ -44,10 +44,23 @@ def _duration(config: TemplateConfig) -> str:
 
 
 def _load(config: TemplateConfig) -> str:
-    if config.load_mode is LoadMode.QPS:
-        return f"{config.target_qps:g} QPS"
     think = f", {config.think_time} ms between operations" if config.think_time else ""
-    return f"{config.connections} connections{think}"
+    connections = f"{config.connections} connections{think}"
+    if config.load_mode is LoadMode.QPS:
+        first = config.starting_threads
+        start = "" if first is None else f", {first:g} to begin with"
+        return f"{config.target_qps:g} QPS on {connections}{start}"
+    if config.load_mode is LoadMode.FIND_MAX_CONCURRENCY:
+        return f"{connections}, +{config.concurrency_increment} each step; {_limits(config)}"
+    return connections
+
+
+def _limits(config: TemplateConfig) -> str:
+    """At what a search ends."""
+    return (
+        f"ends at QPS -{config.qps_stability_pct:g}%, "
+        f"p95 +{config.latency_stability_pct:g}%, errors {config.max_error_rate_pct:g}%"
+    )
 
 
 def _workload(config: TemplateConfig) -> str:

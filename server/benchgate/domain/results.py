@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from benchgate.domain.evidence import Evidence
+from benchgate.domain.likeness import CautionKind
 from benchgate.domain.runs import RunSnapshot, RunStatus, Summary
 from benchgate.domain.values import Value
 
@@ -34,7 +35,10 @@ class Figure(Value):
 
 
 class TestResult(Value):
-    """One test: the runs that count, and their figures. Only completed runs count."""
+    """One test: the runs that count, and their figures.
+
+    Only completed runs count, and of these only such as ran with the test's newest configuration.
+    """
 
     __test__ = False  # pytest: a value, not a test
 
@@ -43,6 +47,9 @@ class TestResult(Value):
     status: str
     run_ids: tuple[str, ...]
     figures: tuple[Figure, ...] = ()
+    left_out: tuple[str, ...] = Field(
+        default=(), description="Runs of another configuration: not in figures, but in results"
+    )
 
     def figure(self, metric: str) -> Figure | None:
         """The figure of one metric, if there is one."""
@@ -50,7 +57,10 @@ class TestResult(Value):
 
 
 class HandOver(Value):
-    """The specification's output for one run, for several (`results`) or for a comparison."""
+    """The specification's output for one run, for several (`results`) or for a comparison.
+
+    Of a comparison `results` has the completed runs that are in no test's figures.
+    """
 
     run_ids: tuple[str, ...]
     status: str
@@ -58,6 +68,9 @@ class HandOver(Value):
     comparison_type: str | None = None
     variants: tuple[str, ...] | None = None
     tests: tuple[TestResult, ...] | None = None
+    cautions: tuple[CautionKind, ...] | None = Field(
+        default=None, description="In what the tests are not like with like"
+    )
     summary_metrics: Summary | None = None
     duration_seconds: float | None = None
     estimated_cost: float | None = None

@@ -100,7 +100,8 @@ class Backend:
     async def template_readiness(self, template_id: str) -> TemplateReadiness:
         """What speaks for or against starting a template now, before there is a run of it.
 
-        Only the embedded backend looks at the target of what is no run yet.
+        Only the embedded backend looks at the target of what is no run yet, and tells what is
+        active beside it.
         """
         if await self._is_embedded():
             path = f"/api/templates/{template_id}/readiness"
@@ -110,7 +111,6 @@ class Backend:
         return TemplateReadiness(
             template=template,
             connection=template.config.connection_id or None,
-            active_run_id=(await self.health()).active_run_id,
             warnings=tuple(warnings),
             can_proceed=may_proceed(warnings),
         )

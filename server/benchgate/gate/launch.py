@@ -97,7 +97,7 @@ class Launch:
         along = self._lane.entering(facts, approval_id, idle_at=read_at, after=after, on_cover=True)
         entered_at = utc_now()
         await self._desk.cover(approval_id, facts.run_id, along=along)
-        return await self._started_and_settled(approval_id, facts, entered_at=entered_at)
+        return await self._start_shielded(approval_id, facts, entered_at=entered_at)
 
     async def repeat(self, approval_id: str, facts: StartFacts, *, read_at: datetime) -> Ending:
         """Send the start that a process before this one intended and never sent.
@@ -110,7 +110,7 @@ class Launch:
         """
         entered_at = utc_now()
         await self._lane.enter_again(facts.run_id, approval_id, idle_at=read_at)
-        return await self._started_and_settled(approval_id, facts, entered_at=entered_at)
+        return await self._start_shielded(approval_id, facts, entered_at=entered_at)
 
     async def _take_and_start(
         self, approval: Approval, facts: StartFacts, *, read_at: datetime
@@ -128,15 +128,13 @@ class Launch:
             return not_approved(taken)
         return await self._start_and_settle(approval.approval_id, facts, entered_at=entered_at)
 
-    async def _started_and_settled(
+    async def _start_shielded(
         self, approval_id: str, facts: StartFacts, *, entered_at: datetime
     ) -> Ending:
         """The intent is recorded: whoever waits for it may go away, and the start goes on."""
-        endings: list[Ending] = []
         with anyio.CancelScope(shield=True):
-            ending = await self._start_and_settle(approval_id, facts, entered_at=entered_at)
-            endings.append(ending)
-        return endings[0]
+            return await self._start_and_settle(approval_id, facts, entered_at=entered_at)
+        return refused(facts, INTERRUPTED)
 
     async def _start_and_settle(
         self, approval_id: str, facts: StartFacts, *, entered_at: datetime

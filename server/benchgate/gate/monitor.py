@@ -1,4 +1,4 @@
-"""Watches one run for a bounded time and tells when there is something to tell.
+"""Watches a run or a comparison for a bounded time and tells when there is something to tell.
 
 Knows nothing of tools or texts: snapshots come from a reader, and go to a listener.
 """
@@ -18,6 +18,7 @@ POLL_INTERVAL_SECONDS = 1
 ANSWER_INTERVAL_SECONDS = 0.5
 WAIT_SECONDS_MAX = 25
 CHECK_SECONDS_MIN = 2
+LATE_SECONDS_MAX = 1.5
 
 Read = Callable[[], Awaitable[RunSnapshot]]
 Listen = Callable[[RunSnapshot], Awaitable[None]]
@@ -63,12 +64,14 @@ async def watch_comparison(
     first = view = await look()
     while True:
         left_seconds = deadline - anyio.current_time()
-        has_moved = view.comparison.position != first.comparison.position
+        has_moved = _place(view) != _place(first)
         if left_seconds <= 0 or has_moved or not _is_moving(view):
             return view
         await listen(view)
         await anyio.sleep(min(POLL_INTERVAL_SECONDS, left_seconds))
-        view = await look()
+        # A look that takes long must not outlast the caller's patience: then the last one is told.
+        with anyio.move_on_after(deadline + LATE_SECONDS_MAX - anyio.current_time()):
+            view = await look()
 
 
 async def until_answered(
@@ -90,8 +93,15 @@ def next_look_seconds(view: View, approval: ApprovalState | None) -> int | None:
         return WAIT_SECONDS_MAX
     if not _is_moving(view):
         return None
+    if view.live is None and view.comparison.reason is not None:
+        # Another run is in the way, perhaps for an hour; that our own starts cuts the wait short.
+        return WAIT_SECONDS_MAX
     seconds = next_check_seconds(view.live) if view.live else None
     return seconds or CHECK_SECONDS_MIN
+
+
+def _place(view: View) -> tuple[int, bool]:
+    return view.comparison.position, view.comparison.is_under_way
 
 
 def _is_moving(view: View) -> bool:

@@ -28,6 +28,8 @@ Shape = TypeVar("Shape")
 
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.InvalidURL)
 
+# Told by something before the backend, which may not have heard of it yet.
+GATEWAY_ERRORS = frozenset({502, 503, 504})
 CLIENT_ERRORS: dict[int, type[BenchgateError]] = {
     404: NotFound,
     400: InvalidInput,
@@ -80,9 +82,11 @@ def parsed(response: httpx.Response, content: bytes, shape: TypeAdapter[Shape]) 
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "body"
-        raise BackendError(
+        error = BackendError(
             f"The backend's answer {status} to {path} cannot be read: {where}: {first['msg']}."
-        ) from exc
+        )
+        error.may_be_on_its_way = True
+        raise error from exc
 
 
 def _refusal(response: httpx.Response, content: bytes) -> BenchgateError:
@@ -101,7 +105,9 @@ def _refusal(response: httpx.Response, content: bytes) -> BenchgateError:
             f"The backend answered {status}, a redirect, which is not followed.",
             hint="Set BENCHGATE_BACKEND_URL to the address that the backend itself serves.",
         )
-    return BackendError(f"The backend answered {status}: {detail or 'no readable message'}.")
+    error = BackendError(f"The backend answered {status}: {detail or 'no readable message'}.")
+    error.may_be_on_its_way = status in GATEWAY_ERRORS
+    return error
 
 
 def _words(content: bytes) -> tuple[str, str | None]:

@@ -5,12 +5,15 @@ from typing import Any
 import pytest
 
 from benchgate.domain.approvals import ApprovalState, Channel, ExecutionMode
-from benchgate.domain.compared import METRICS, compared
+from benchgate.domain.compared import METRICS, cautions_of, compared, is_local
 from benchgate.domain.comparisons import Comparison, ComparisonState, StepState
 from benchgate.domain.evidence import evidence_of
+from benchgate.domain.likeness import Caution, CautionKind
 from benchgate.domain.results import Figure, HandOver, RunResult, TestResult
+from benchgate.domain.runs import RunSnapshot
+from benchgate.domain.templates import TemplateConfig
 from tests.unit.comparing import SECONDS, comparison_of, result_of_run
-from tests.unit.examples import NOON, approval_of, comparison_facts_of
+from tests.unit.examples import NOON, approval_of, comparison_facts_of, config_of, snapshot_of
 
 
 def comparison_with(*results: RunResult | None, **shape: Any) -> Comparison:
@@ -170,4 +173,146 @@ def test_a_run_of_unknown_duration_adds_none() -> None:
 def test_nothing_has_come_of_what_has_not_run() -> None:
     over = compared(comparison_of())
     assert (over.run_ids, over.status) == ((), "PLANNED")
-    assert (over.duration_seconds, over.estimated_cost) == (0, 0)
+    # Nothing is spent yet, and what it will be nobody knows.
+    assert (over.duration_seconds, over.estimated_cost) == (0, None)
+
+
+def test_what_was_tried_in_vain_has_cost_something_too() -> None:
+    fresh = comparison_of()
+    tried = result_of_run("r0", "FAILED").model_copy(update={"estimated_cost": 0.5})
+    first = fresh.steps[0].model_copy(update={"earlier_results": (tried,)})
+    over = compared(fresh.model_copy(update={"steps": (first, *fresh.steps[1:])}))
+    assert (over.estimated_cost, over.duration_seconds) == (0.5, SECONDS)
+
+
+def ran_with(comparison: Comparison, *configs: TemplateConfig | None) -> Comparison:
+    """*comparison*, whose first runs were started with *configs*; of None it is not known."""
+    steps = list(comparison.steps)
+    for number, config in enumerate(configs):
+        steps[number] = steps[number].model_copy(update={"config": config})
+    return comparison.model_copy(update={"steps": tuple(steps)})
+
+
+SHORT, LONG = config_of(duration=60), config_of(duration=300)
+TOLD_SHORT, TOLD_LONG = "60s after 5s of warm-up", "300s after 5s of warm-up"
+
+
+def durations(*values: str) -> tuple[Caution, ...]:
+    return (Caution(kind=CautionKind.DURATION, values=values),)
+
+
+def test_runs_of_different_configurations_are_never_pooled() -> None:
+    # A B A B, with the template of A changed after its first repetition.
+    twice = comparison_with(*of_qps(300, 100, 40, 120), tests=2, repeats=2)
+    over = compared(ran_with(twice, SHORT, SHORT, LONG, SHORT))
+    first, second = qps_of(over, 1), qps_of(over, 2)
+    assert (first.value, first.runs, first.std_error) == (40, 1, None)
+    assert result_in(over, 1).run_ids == ("r3",)
+    assert result_in(over, 1).left_out == ("r1",)
+    assert over.results == (result_of_run("r1", average_qps=300),)
+    assert (second.value, second.runs, second.delta, second.delta_pct) == (110, 2, 70, 175)
+    assert result_in(over, 2).left_out == ()
+    # They are runs of this comparison all the same.
+    assert over.run_ids == ("r1", "r2", "r3", "r4")
+
+
+def test_of_several_configurations_all_runs_of_the_newest_one_count() -> None:
+    thrice = comparison_with(*of_qps(10, 1, 99, 1, 20, 1), tests=2, repeats=3)
+    over = compared(ran_with(thrice, SHORT, SHORT, LONG, SHORT, SHORT, SHORT))
+    assert (qps_of(over, 1).value, qps_of(over, 1).runs) == (15, 2)
+    assert result_in(over, 1).left_out == ("r3",)
+
+
+def test_a_newer_configuration_counts_once_a_run_of_it_has_completed() -> None:
+    failed = result_of_run("r3", "FAILED")
+    twice = comparison_with(*of_qps(300, 100), failed, tests=2, repeats=2)
+    over = compared(ran_with(twice, SHORT, SHORT, LONG))
+    assert (result_in(over, 1).run_ids, result_in(over, 1).left_out) == (("r1",), ())
+    assert over.cautions == ()
+
+
+def test_a_run_of_an_unknown_configuration_is_not_pooled_with_a_known_one() -> None:
+    twice = comparison_with(*of_qps(300, 100, 40, 120), tests=2, repeats=2)
+    over = compared(ran_with(twice, None, None, SHORT, SHORT))
+    assert result_in(over, 1).left_out == ("r1",)
+    # Of a record that knows none of them nothing can be told apart.
+    assert qps_of(compared(twice), 1).runs == 2
+    assert compared(twice).results is None
+
+
+def test_cautions_are_of_what_ran_and_not_of_what_was_planned() -> None:
+    two = comparison_with(*of_qps(300, 40), tests=2)
+    differing = ran_with(two, SHORT, LONG)
+    assert cautions_of(differing) == durations(TOLD_SHORT, TOLD_LONG)
+    assert compared(differing).cautions == (CautionKind.DURATION,)
+    alike = ran_with(two, LONG, LONG).model_copy(update={"cautions": durations("60s", "300s")})
+    assert cautions_of(alike) == ()
+
+
+def test_cautions_of_a_test_that_has_not_completed_are_as_planned() -> None:
+    cautioned = {"tests": 3, "cautions": durations(TOLD_SHORT, TOLD_LONG, TOLD_LONG)}
+    one = comparison_with(*of_qps(300), **cautioned)
+    assert cautions_of(ran_with(one, SHORT)) == one.cautions
+    # What has run is told as it was, whatever was planned.
+    assert cautions_of(ran_with(one, LONG)) == ()
+
+
+def test_without_any_known_configuration_cautions_are_as_planned() -> None:
+    planned = durations("60s", "300s")
+    assert cautions_of(comparison_with(*of_qps(1, 2), tests=2, cautions=planned)) == planned
+
+
+def test_what_was_neither_planned_to_differ_nor_has_run_is_not_known() -> None:
+    two_of_three = ran_with(comparison_with(*of_qps(1, 2)), SHORT, LONG)
+    assert cautions_of(two_of_three) == durations(TOLD_SHORT, TOLD_LONG, "not known")
+
+
+LOCAL, RENTED = config_of(table_type="SQLITE"), config_of(table_type="STANDARD")
+
+
+@pytest.mark.parametrize(
+    ("configs", "expected"),
+    [
+        ((LOCAL, LOCAL), True),
+        ((LOCAL, RENTED), False),
+        ((LOCAL, None), False),
+        ((RENTED, LOCAL, LOCAL, LOCAL), False),
+        ((), False),
+    ],
+    ids=["all", "one is not", "one is not known", "one was not", "nothing has run"],
+)
+def test_a_comparison_is_local_only_where_every_run_of_every_test_is(
+    configs: tuple[TemplateConfig | None, ...], expected: bool
+) -> None:
+    assert is_local(ran_with(comparison_of(2, 2), *configs)) is expected
+
+
+def under_way(repeats: int = 1) -> Comparison:
+    """Two tests, of which the first has completed once, and the run r2 is active."""
+    first = comparison_with(*of_qps(300), tests=2, repeats=repeats, position=1)
+    active = {"state": StepState.ACTIVE, "run_id": "r2"}
+    second = first.steps[1].model_copy(update=active)
+    steps = (first.steps[0], second, *first.steps[2:])
+    return first.model_copy(update={"steps": steps})
+
+
+@pytest.mark.parametrize(
+    ("live", "status"),
+    [
+        (snapshot_of("RUNNING", run_id="r2"), "RUNNING"),
+        (snapshot_of("CANCELLING", run_id="r2"), "CANCELLING"),
+        (snapshot_of("FAILED", run_id="r2"), "FAILED"),
+        (snapshot_of("SOMETHING_NEW", run_id="r2"), "SOMETHING_NEW"),
+        # Its figures do not count before its end is on record.
+        (snapshot_of("COMPLETED", run_id="r2"), "STOPPING"),
+        (snapshot_of("RUNNING", run_id="r9"), "STARTING"),
+        (None, "STARTING"),
+    ],
+    ids=lambda value: value.status if isinstance(value, RunSnapshot) else str(value),
+)
+def test_a_test_under_way_has_the_status_of_its_run(live: RunSnapshot | None, status: str) -> None:
+    over = compared(under_way(), live=live)
+    assert [one.status for one in over.tests or ()] == ["COMPLETED", status]
+    assert result_in(over, 2).figures == ()
+    repeated = compared(under_way(repeats=2), live=live)
+    assert [one.status for one in repeated.tests or ()] == ["PENDING", status]

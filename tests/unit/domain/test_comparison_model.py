@@ -66,6 +66,8 @@ class Model:
                 self.good = event.approval_id
             case Event.INTEND:
                 self._intend(event, place)
+            case Event.REPEAT:
+                self._repeat(event, place)
             case Event.BEGIN:
                 self._begin(event)
             case _:
@@ -82,6 +84,14 @@ class Model:
         covers = approval_id == self.good and place in self.given_to_places[approval_id]
         assert covers or self.given_to_run.get(approval_id) == run_id, "the yes is to this start"
         self.intended[run_id] = approval_id
+
+    def _repeat(self, event: Happening, place: int) -> None:
+        run_id, approval_id = event.run_id, event.approval_id
+        assert run_id not in self.started, "a start that has arrived is not sent again"
+        assert approval_id is not None, "a start has its yes"
+        assert self.intended.get(run_id or "") == approval_id, "it is sent on the yes it was for"
+        covers = approval_id == self.good and place in self.given_to_places[approval_id]
+        assert covers, "a yes that has lapsed sends nothing"
 
     def _begin(self, event: Happening) -> None:
         run_id = event.run_id
@@ -116,6 +126,8 @@ class Model:
         assert {step.state for step in steps[place + 1 :]} <= {StepState.PENDING}
         under_way = {step.run_id for step in steps if step.state in UNDER_WAY}
         assert self.active <= under_way, "what is active is known to be under way"
+        cover = comparison.cover
+        assert cover is None or cover.approval_id == self.good, "a yes that is good covers it"
         assert len(under_way) <= 1, "one run is under way at a time"
         for step in steps:
             assert (step.run_id is None) == (step.state is StepState.PENDING)
@@ -163,6 +175,12 @@ class Story:
         # Whether a yes to one run is to this one is asked where it is taken, and not here.
         if len(self.approvals) > back:
             told = Happening(event=Event.INTEND, run_id=self.present, on_cover=True)
+            self.happen(told.model_copy(update={"approval_id": self.approvals[-1 - back]}))
+
+    def repeat(self, back: int) -> None:
+        """A start is sent once more, on a yes that may be over or never have been for it."""
+        if len(self.approvals) > back:
+            told = Happening(event=Event.REPEAT, run_id=self.present, on_cover=True)
             self.happen(told.model_copy(update={"approval_id": self.approvals[-1 - back]}))
 
     def prepare(self, *, with_id: bool, replacing: bool) -> None:
@@ -250,6 +268,7 @@ LIKELY: list[Move] = [
 ]
 UNLIKELY: list[Move] = [
     *(partial(Story.start_as_covered, back=back) for back in range(3)),
+    *(partial(Story.repeat, back=back) for back in range(3)),
     *(
         partial(Story.prepare, with_id=with_id, replacing=replacing)
         for with_id in (True, False)
@@ -298,6 +317,7 @@ def test_no_story_has_two_active_runs_or_an_unapproved_start() -> None:
         "a run is under way",
         "a prepared run has an id",
         "its run is not prepared",
+        "no start of it is intended",
         "a start needs an approval",
         "that approval is not good for this run",
         "its run has ended",
@@ -331,7 +351,5 @@ def test_the_model_objects_to_a_cover_that_outlives_a_hold(monkeypatch: pytest.M
         return {key: value for key, value in changes.items() if key != "cover"}
 
     monkeypatch.setitem(happenings.EFFECTS, Event.HOLD, keep)
-    monkeypatch.setitem(TRANSITIONS[State.PAUSED], Event.CHOOSE, State.PAUSED)
-    monkeypatch.setitem(TRANSITIONS[State.RUNNING], Event.HOLD, State.RUNNING)
     with pytest.raises(AssertionError):
         stories(2_000, Phase.generate)

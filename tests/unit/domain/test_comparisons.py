@@ -39,8 +39,9 @@ def before(state: ComparisonState, event: ComparisonEvent) -> tuple[Comparison, 
                 event=event, run_id="r1", approval_id="a-all", on_cover=state is State.RUNNING
             )
             return at_step(state, StepState.PREPARED, cover=cover), told
-        case Event.BEGIN:
-            return at_step(state, StepState.STARTING), Happening(event=event, run_id="r1")
+        case Event.REPEAT | Event.BEGIN:
+            told = Happening(event=event, run_id="r1", approval_id="a-all", on_cover=True)
+            return at_step(state, StepState.STARTING, cover=cover), told
         case Event.ADVANCE | Event.REST | Event.FINISH:
             covered = COVER if event is Event.ADVANCE else None
             position = 2 if event is Event.FINISH else 0

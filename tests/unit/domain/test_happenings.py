@@ -17,6 +17,7 @@ from benchgate.domain.comparisons import (
 from benchgate.domain.happenings import Happening, after, completion
 from benchgate.domain.results import RunResult
 from tests.unit.comparing import LATER, at_step, comparison_of, refused, result_of_run, told
+from tests.unit.examples import config_of
 
 State = ComparisonState
 Event = ComparisonEvent
@@ -43,6 +44,15 @@ def test_a_choice_covers_all_that_is_left_or_the_next_test(
     assert chosen.is_covered
     assert chosen.drives_itself is drives_itself
     assert chosen.reason is None
+
+
+def test_a_choice_keeps_each_listed_test_as_the_person_was_shown_it() -> None:
+    comparison = at_step(State.PAUSED, StepState.PENDING, position=1)
+    done, second, third = comparison.tests
+    shown = second.model_copy(update={"template_name": "Renamed", "expected_seconds": 9})
+    stranger = third.model_copy(update={"variant": "Nobody's", "template_name": "Unknown"})
+    yes = told(Event.CHOOSE, approval_id="a1", mode=SEQUENTIAL, tests=(shown, stranger))
+    assert after(comparison, yes, at=LATER).tests == (done, shown, third)
 
 
 def test_a_choice_needs_an_approval_and_nothing_under_way() -> None:
@@ -96,9 +106,11 @@ def test_nothing_is_prepared_without_an_id_or_beside_a_run_under_way() -> None:
 
 def test_an_intent_names_the_yes_and_clears_the_reason() -> None:
     comparison = at_step(State.PAUSED, StepState.PREPARED, approval_id=None, reason="It rests.")
-    intended = after(comparison, told(Event.INTEND, approval_id="a-own"), at=LATER)
+    config = config_of(duration=7)
+    intended = after(comparison, told(Event.INTEND, approval_id="a-own", config=config), at=LATER)
     step = at_position(intended)
     assert (step.state, step.approval_id) == (StepState.STARTING, "a-own")
+    assert step.config == config
     assert intended.reason is None
 
 
@@ -148,6 +160,15 @@ def test_what_is_told_of_another_run_is_not_told_of_this_one(
     comparison = at_step(state, StepState.STARTING)
     result = None if event in {Event.INTEND, Event.BEGIN} else result_of_run(run_id or "r3")
     refused(comparison, Happening(event=event, run_id=run_id, result=result), "another run")
+
+
+@pytest.mark.parametrize("state", [one for one in State if Event.BEGIN in TRANSITIONS[one]])
+def test_what_has_begun_says_no_more_why_it_rested_unless_it_was_stopped(
+    state: ComparisonState,
+) -> None:
+    comparison = at_step(state, StepState.STARTING, reason="It rested.")
+    begun = after(comparison, told(Event.BEGIN), at=LATER)
+    assert begun.reason == ("It rested." if state is State.STOPPED else None)
 
 
 def test_a_run_begins_once_and_may_be_seen_to_have_begun_again() -> None:

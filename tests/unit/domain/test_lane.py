@@ -4,7 +4,18 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from benchgate.domain.lane import LEASE, Entry, Lane, entered, may_enter
+from benchgate.domain.lane import (
+    DOUBT,
+    LEASE,
+    LOOK_AGE_MAX,
+    SENDING_MAX,
+    Entry,
+    Lane,
+    entered,
+    is_stale,
+    may_enter,
+)
+from benchgate.gate.backend import REQUEST_TIMEOUT_SECONDS
 from tests.unit.examples import NOON
 
 TICK = timedelta(microseconds=1)
@@ -85,6 +96,33 @@ def test_a_run_follows_at_once_on_the_one_before_it_whoever_started_that(
 ) -> None:
     entry = entry_of("r2", owner, idle_at=BEFORE, after=after)
     assert may_enter(lane_of(until=until), entry) is expected
+
+
+@pytest.mark.parametrize("after", [None, "r1"])
+@pytest.mark.parametrize("lane", [None, lane_of(until=None), lane_of(run_id="r2", until=None)])
+def test_nobody_comes_in_on_a_look_that_is_too_long_ago(
+    lane: Lane | None, after: str | None
+) -> None:
+    oldest = entry_of(at=LATER + LOOK_AGE_MAX, idle_at=LATER, after=after)
+    too_old = oldest.model_copy(update={"at": oldest.at + TICK})
+    assert (is_stale(oldest), is_stale(too_old)) == (False, True)
+    assert may_enter(lane, oldest)
+    assert not may_enter(lane, too_old)
+
+
+def test_what_is_nobodys_start_keeps_everybody_out_for_as_long_as_it_is_leased() -> None:
+    doubted = lane_of(owner="", until=NOON + DOUBT)
+    for run_id in ("r1", "r2"):
+        before, end = NOON + DOUBT - TICK, NOON + DOUBT
+        assert not may_enter(doubted, entry_of(run_id, at=before, idle_at=before))
+        assert may_enter(doubted, entry_of(run_id, at=end, idle_at=end))
+
+
+def test_the_times_of_a_start_leave_room_for_each_other() -> None:
+    # A lease is renewed after a third of it, and the first time is after the latest sending.
+    assert SENDING_MAX + LEASE / 3 < LEASE
+    # Nobody waits for the answer any more when the doubt about it ends.
+    assert timedelta(seconds=REQUEST_TIMEOUT_SECONDS) < DOUBT
 
 
 def test_who_enters_has_the_lane_for_one_lease() -> None:

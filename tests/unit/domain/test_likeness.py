@@ -45,7 +45,7 @@ LOOKUPS = {"custom_point_lookup_pct": 100, "custom_range_scan_pct": 0}
             {"load_mode": "QPS", "target_qps": 500},
             {
                 CautionKind.MODE: ("CONCURRENCY", "QPS"),
-                CautionKind.LOAD: ("8 connections", "500 QPS"),
+                CautionKind.LOAD: ("8 connections", "500 QPS on 8 connections"),
             },
         ),
         (
@@ -53,6 +53,10 @@ LOOKUPS = {"custom_point_lookup_pct": 100, "custom_range_scan_pct": 0}
             {
                 CautionKind.MODE: ("CONCURRENCY", "FIND_MAX_CONCURRENCY"),
                 CautionKind.DURATION: ("60s after 5s of warm-up", "open, in steps of 30s"),
+                CautionKind.LOAD: (
+                    "8 connections",
+                    "8 connections, +10 each step; ends at QPS -5%, p95 +20%, errors 1%",
+                ),
             },
         ),
     ],
@@ -63,6 +67,45 @@ def test_what_differs_is_a_caution(
 ) -> None:
     found = cautions([config_of(), config_of(**change)])
     assert {one.kind: one.values for one in found} == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"concurrent_connections": 64}, "500 QPS on 64 connections"),
+        ({"think_time": 20}, "500 QPS on 8 connections, 20 ms between operations"),
+        ({"starting_threads": 2}, "500 QPS on 8 connections, 2 to begin with"),
+        ({"target_qps": 501}, "501 QPS on 8 connections"),
+    ],
+    ids=str,
+)
+def test_what_differs_in_a_paced_load_is_a_caution(change: dict[str, object], told: str) -> None:
+    paced = {"load_mode": "QPS", "target_qps": 500}
+    (caution,) = cautions([config_of(**paced), config_of(**paced | change)])
+    assert caution == Caution(kind=CautionKind.LOAD, values=("500 QPS on 8 connections", told))
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "told"),
+    [
+        ({"start_concurrency": 9}, CautionKind.LOAD, "9 connections,"),
+        ({"think_time": 20}, CautionKind.LOAD, "20 ms between operations"),
+        ({"concurrency_increment": 25}, CautionKind.LOAD, "+25 each step"),
+        ({"qps_stability_pct": 10}, CautionKind.LOAD, "QPS -10%"),
+        ({"latency_stability_pct": 50}, CautionKind.LOAD, "p95 +50%"),
+        ({"max_error_rate_pct": 2.5}, CautionKind.LOAD, "errors 2.5%"),
+        ({"step_duration_seconds": 60}, CautionKind.DURATION, "open, in steps of 60s"),
+    ],
+    ids=str,
+)
+def test_what_differs_in_a_search_is_a_caution(
+    change: dict[str, object], kind: CautionKind, told: str
+) -> None:
+    (caution,) = cautions([config_of(**OPEN), config_of(**OPEN | change)])
+    assert caution.kind is kind
+    before, after = caution.values
+    assert told in after
+    assert told not in before
 
 
 @pytest.mark.parametrize(

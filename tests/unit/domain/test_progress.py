@@ -13,7 +13,7 @@ from benchgate.domain.progress import (
 )
 from benchgate.domain.runs import RunSnapshot
 from tests.unit.comparing import SECONDS, comparison_of, result_of_run
-from tests.unit.examples import METRICS, SUMMARY, snapshot_of
+from tests.unit.examples import METRICS, SUMMARY, config_of, snapshot_of
 
 LIVE = snapshot_of(
     "RUNNING", run_id="r2", elapsed_seconds=26, expected_seconds=SECONDS, metrics=METRICS
@@ -68,6 +68,17 @@ def test_nothing_has_run_at_first() -> None:
 def test_a_run_that_did_not_complete_shows_what_it_measured() -> None:
     first = lines_of(second_of_three(status="FAILED"), None)[0]
     assert (first.status, first.qps, first.p95_latency_ms) == ("FAILED", 1_247, 45)
+    assert first.is_partial
+
+
+@pytest.mark.parametrize("status", ["FAILED", "CANCELLED", "STOPPED", "COMPLETED"])
+def test_only_what_ended_before_it_was_complete_has_partial_figures(status: str) -> None:
+    recorded = lines_of(second_of_three(status=status), LIVE)
+    ended = snapshot_of(status, run_id="r2", summary=SUMMARY)
+    unrecorded = lines_of(second_of_three(), ended)
+    is_partial = status != "COMPLETED"
+    assert [line.is_partial for line in recorded] == [is_partial, False, False]
+    assert [line.is_partial for line in unrecorded] == [False, is_partial, False]
 
 
 def test_a_run_that_ended_without_figures_shows_none() -> None:
@@ -79,6 +90,7 @@ def test_a_run_that_ended_without_figures_shows_none() -> None:
     steps = (bare, *comparison.steps[1:])
     first = lines_of(comparison.model_copy(update={"steps": steps}), None)[0]
     assert (first.status, first.qps, first.p95_latency_ms) == ("FAILED", None, None)
+    assert not first.is_partial
 
 
 @pytest.mark.parametrize(
@@ -126,7 +138,8 @@ def test_what_is_left_is_the_load_of_all_that_has_not_completed(
 
 def test_an_open_end_ahead_cannot_be_foreseen() -> None:
     assert remaining_seconds(with_open_end(3), LIVE) is None
-    assert remaining_seconds(with_open_end(2), LIVE) is None
+    searching = LIVE.model_copy(update={"expected_seconds": None})
+    assert remaining_seconds(with_open_end(2), searching) is None
     assert remaining_seconds(with_open_end(1), LIVE) == 2 * SECONDS - 26
 
 
@@ -159,3 +172,34 @@ def test_the_load_that_has_been_is_part_of_all_of_it() -> None:
 def test_of_a_test_whose_end_is_open_nobody_knows_how_long_it_takes() -> None:
     assert expected_seconds(with_open_end(2)) is None
     assert elapsed_seconds(with_open_end(1), None) == 0
+
+
+def started_with(**configs: int) -> Comparison:
+    """The same, with runs that were started with templates of other durations than planned."""
+    comparison = second_of_three()
+    steps = list(comparison.steps)
+    for number, name in enumerate(("first", "second")):
+        if name in configs:
+            config = config_of(warmup=0, duration=configs[name])
+            steps[number] = steps[number].model_copy(update={"config": config})
+    return comparison.model_copy(update={"steps": tuple(steps)})
+
+
+def test_what_a_run_was_started_with_counts_and_not_what_was_planned() -> None:
+    comparison = started_with(first=10, second=300)
+    assert expected_seconds(comparison) == 10 + 300 + SECONDS
+    assert elapsed_seconds(comparison, None) == 10
+    assert remaining_seconds(comparison, None) == 300 + SECONDS
+
+
+def test_what_the_backend_says_of_the_run_under_way_counts_most() -> None:
+    comparison = started_with(first=10, second=300)
+    live = LIVE.model_copy(update={"expected_seconds": 120})
+    assert expected_seconds(comparison, live) == 10 + 120 + SECONDS
+    assert remaining_seconds(comparison, live) == 120 - 26 + SECONDS
+    assert elapsed_seconds(comparison, live) == 10 + 26
+
+
+def test_where_the_backend_does_not_know_the_end_what_was_started_counts() -> None:
+    live = LIVE.model_copy(update={"expected_seconds": None})
+    assert remaining_seconds(started_with(second=300), live) == 300 - 26 + SECONDS

@@ -4,7 +4,7 @@ import pytest
 
 from benchgate.domain.answers import StartOutcome
 from benchgate.domain.approvals import ApprovalState, ExecutionMode
-from benchgate.domain.comparisons import Comparison, ComparisonState
+from benchgate.domain.comparisons import Comparison, ComparisonState, Cover
 from benchgate.domain.facts import ComparisonFacts, Difference
 from benchgate.domain.likeness import Caution, CautionKind
 from benchgate.domain.progress import lines_of, remaining_seconds
@@ -12,6 +12,7 @@ from benchgate.gate.blocks import Blocks
 from benchgate.gate.comparisons.matters import UNASKED, next_test_wording
 from benchgate.gate.comparisons.service import View
 from benchgate.gate.endings import Offer
+from benchgate.gate.tools.answers import OpenComparison
 from tests.unit.comparing import comparison_of
 from tests.unit.examples import (
     HIGH,
@@ -102,6 +103,71 @@ def test_a_running_comparison_in_pause_mode_says_that_it_will_ask() -> None:
     assert "After this test it pauses and the person is asked about the next one." in text
 
 
+def test_a_series_without_its_yes_says_that_it_will_ask() -> None:
+    lines = progress_of(halfway(cover=None)).splitlines()
+    assert "**State:** running (A, sequential; only this test has a yes)" in lines
+    assert lines[-1].startswith("After this test it pauses, and `start_comparison` asks")
+
+
+@pytest.mark.parametrize("mode", ExecutionMode)
+@pytest.mark.parametrize("cover", [None, Cover(approval_id="a1", last=3)])
+def test_nothing_is_promised_after_the_last_test(mode: ExecutionMode, cover: Cover | None) -> None:
+    last = halfway(mode=mode, cover=cover, position=3)
+    started = BLOCKS.render("comparison_started", view=View(comparison=last, live=LIVE), run=LIVE)
+    for text in (progress_of(last), started):
+        assert "This is the last test: when it has completed, the comparison has." in text
+        assert "next" not in text
+
+
+def test_figures_of_a_test_that_did_not_complete_are_called_partial() -> None:
+    lines = lines_of(halfway(), LIVE)
+    partial = lines[1].model_copy(update={"status": "FAILED", "is_partial": True})
+    rows = progress_of(halfway(), lines=(lines[0], partial)).splitlines()
+    assert "| X-Small | COMPLETED | 312 | 156ms |" in rows
+    assert "| Small | FAILED | 589 (partial) | 84ms (partial) |" in rows
+
+
+def test_a_no_names_the_ways_out() -> None:
+    text = progress_of(halfway(state=ComparisonState.PAUSED), approval="declined")
+    assert "`benchgate approvals`" in text
+    assert "`create_comparison`" in text
+    assert "What has completed: `get_results` with `comparison_id`." in text
+
+
+@every_state
+def test_an_open_comparison_is_listed_with_its_next_step(state: ComparisonState) -> None:
+    one = OpenComparison(
+        comparison_id="cmp-456abc",
+        comparison_type="warehouse_size",
+        state=state,
+        completed=2,
+        run_count=4,
+    )
+    text = shapely(BLOCKS.render("comparisons", comparisons=[one]))
+    moves = state in {ComparisonState.RUNNING, ComparisonState.INTERRUPTED}
+    step = "get_comparison" if moves else "start_comparison"
+    assert text.splitlines()[2] == (
+        f"- cmp-456abc `warehouse_size`: {state.replace('_', ' ')}, 2 of 4 completed. "
+        f"Next: `{step}`"
+    )
+
+
+def test_no_open_comparison_is_told_as_that() -> None:
+    text = shapely(BLOCKS.render("comparisons", comparisons=[]))
+    assert text.splitlines()[2:] == ["None. `create_comparison` plans one."]
+
+
+def test_a_prepared_run_of_a_comparison_is_not_started_alone() -> None:
+    run = snapshot_of("PREPARED")
+    for approval in (None, *ApprovalState):
+        text = BLOCKS.render("progress", run=run, comparison_id="cmp-456abc", approval=approval)
+        assert "**Comparison ID:** cmp-456abc" in text.splitlines()
+        assert "start_run" not in text
+    assert "`start_comparison` asks the person" in BLOCKS.render(
+        "progress", run=run, comparison_id="cmp-456abc", approval=None
+    )
+
+
 def test_a_comparison_that_nobody_chose_a_mode_for_names_none() -> None:
     assert "**State:** planned" in progress_of(comparison_of()).splitlines()
 
@@ -116,9 +182,9 @@ def test_the_time_of_a_test_that_ends_by_itself_is_open() -> None:
     ("approval", "said"),
     [
         (ApprovalState.ASKED, "It waits for the person's answer."),
-        (ApprovalState.APPROVED, "`start_comparison` goes on now, without another question."),
-        (ApprovalState.DECLINED, "Do not ask again unless they say so."),
-        (ApprovalState.MODIFY_REQUESTED, "`start_comparison` gives their note and asks nothing."),
+        (ApprovalState.APPROVED, "`start_comparison` goes on from that answer, and asks again"),
+        (ApprovalState.DECLINED, "`start_comparison` does not ask the same again."),
+        (ApprovalState.MODIFY_REQUESTED, "It asks again once the template has been changed."),
     ],
 )
 def test_what_became_of_the_question_is_told_before_the_state(
@@ -141,6 +207,9 @@ def test_the_progress_line_names_the_test_under_way() -> None:
     open_end = snapshot_of("RUNNING", run_id="run-3")
     told = BLOCKS.render("comparison_line", view=View(comparison=halfway(), live=open_end))
     assert told == "2 of 4 completed; Medium RUNNING"
+    ended = View(comparison=halfway(), live=snapshot_of("COMPLETED", run_id="run-3"))
+    told = BLOCKS.render("comparison_line", view=ended)
+    assert told == "2 of 4 completed; Medium has ended as COMPLETED, which is being noted"
 
 
 def test_a_planned_comparison_lists_its_runs_and_starts_none() -> None:
@@ -272,7 +341,7 @@ def test_the_first_test_alone_is_asked_about_without_results() -> None:
     [
         ({}, "The person chose **A**: the server starts each next test by itself"),
         ({"mode": ExecutionMode.PAUSE}, "After this test the comparison pauses"),
-        ({"cover": None}, "After this test the comparison pauses"),
+        ({"cover": None}, "This test had a yes of its own. After it the comparison pauses"),
     ],
     ids=["sequential", "pause", "uncovered"],
 )

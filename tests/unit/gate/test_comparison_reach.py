@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from mcp import Client
 from mcp.client.context import ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
 
+from benchgate.gate.comparisons import driver
 from benchgate.gate.comparisons.autopilot import Pace
 from benchgate.gate.server import open_gate
 from benchgate.settings import Settings
@@ -158,20 +159,29 @@ async def test_a_backend_that_is_gone_for_a_while_is_waited_for(
     assert told.get("reason") is None
 
 
-async def test_a_test_that_the_backend_still_counts_is_not_settled(
-    backend: respx.MockRouter, tmp_path: Path
+async def test_a_test_that_the_backend_still_counts_is_settled_some_time_after_it_was_seen_to_end(
+    backend: respx.MockRouter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    counting = {"phase": "PROCESSING", "summary": FIGURES}
-    fresh = {"updated_at": datetime.now(UTC).isoformat()}
-    old = {"updated_at": (datetime.now(UTC) - timedelta(minutes=6)).isoformat()}
     async with host(tmp_path, PATIENT) as client:
         comparison_id = await started(client)
         backend["create"].mock(side_effect=GONE)
-        backend["test"].mock(return_value=status("COMPLETED", **counting, **fresh))
+        # Without any times of its own, as the specification allows.
+        counting = status("COMPLETED", phase="PROCESSING", summary=FIGURES)
+        backend["test"].mock(return_value=counting)
         calls = backend["test"].call_count
         told = await seen(client, comparison_id, lambda _: backend["test"].call_count > calls + 5)
         assert told["lines"][1]["status"] == "PENDING"
         assert backend["create"].call_count == 1
 
-        backend["test"].mock(return_value=status("COMPLETED", **counting, **old))
+        monkeypatch.setattr(driver, "SETTLE_MAX", timedelta(0))
+        await seen(client, comparison_id, lambda _: backend["create"].call_count > 1)
+
+
+async def test_a_test_that_has_been_counted_is_settled_at_once(
+    backend: respx.MockRouter, tmp_path: Path
+) -> None:
+    async with host(tmp_path, PATIENT) as client:
+        comparison_id = await started(client)
+        backend["create"].mock(side_effect=GONE)
+        backend["test"].mock(return_value=status("COMPLETED", summary=FIGURES))
         await seen(client, comparison_id, lambda _: backend["create"].call_count > 1)

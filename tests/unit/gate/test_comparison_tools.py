@@ -1,5 +1,6 @@
 """The tools of comparisons over a scripted backend: what each of them answers with."""
 
+import json
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import respx
 from mcp import Client
 from mcp.client.context import ClientRequestContext
+from mcp.client.session import ElicitationFnT
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, ResourceLink, TextContent
 
 from benchgate.gate.comparisons.autopilot import Pace
@@ -35,6 +37,9 @@ HEALTH = {
 }
 FIGURES = {"total_queries": 1_000, "average_qps": 100, "error_rate": 0, "p95_latency_ms": 9}
 DASHBOARD = "/dashboard/r1"
+YES, NO = {"decision": "yes"}, {"decision": "no"}
+SERIES = {"decision": "yes", "mode": "A) sequential"}
+WARNING = {"severity": "medium", "title": "Cold", "message": "The cache is cold."}
 
 
 def template(template_id: str) -> dict[str, Any]:
@@ -47,49 +52,75 @@ def template(template_id: str) -> dict[str, Any]:
     }
 
 
-def status(value: str, **known: object) -> httpx.Response:
-    told = {"test_id": "t1", "run_id": "r1", "status": value, "dashboard_url": DASHBOARD}
-    return httpx.Response(200, json=told | known)
+def status(value: str, number: int = 1, **known: object) -> httpx.Response:
+    told = {"test_id": f"t{number}", "run_id": f"r{number}", "status": value}
+    return httpx.Response(200, json=told | {"dashboard_url": DASHBOARD} | known)
+
+
+def put_run(router: respx.MockRouter, number: int, template_id: str) -> None:
+    """A run that is prepared, and that the first call for it starts."""
+    run_id, name = f"r{number}", "test" if number == 1 else f"test {number}"
+    about = {"run_id": run_id, "test_id": f"t{number}", "status": "PREPARED", "created_at": MADE_AT}
+    of = {"template_id": template_id, "template_name": f"orders {template_id}", "config": CONFIG}
+    router.get(f"/api/runs/{run_id}/").respond(json=about | of)
+    router.get(f"/api/runs/{run_id}/preflight", name=f"preflight {number}").respond(
+        json={"run_id": run_id}
+    )
+    test = router.get(f"/api/tests/t{number}/", name=name).mock(
+        return_value=status("PREPARED", number)
+    )
+
+    def start(_: httpx.Request) -> httpx.Response:
+        test.return_value = status("RUNNING", number)
+        return httpx.Response(202, json={"run_id": run_id, "status": "STARTING"})
+
+    def stop(_: httpx.Request) -> httpx.Response:
+        test.return_value = status("CANCELLED", number)
+        return httpx.Response(200, json={"run_id": run_id, "status": "CANCELLED"})
+
+    router.post(f"/api/runs/{run_id}/start", name="start" if number == 1 else None).mock(
+        side_effect=start
+    )
+    router.post(f"/api/runs/{run_id}/stop").mock(side_effect=stop)
 
 
 @pytest.fixture
 def backend() -> Iterator[respx.MockRouter]:
-    """A backend with two templates, whose first run is started by the first call for it."""
+    """A backend with two templates, and a run of each."""
     router = respx.mock(base_url=URL, assert_all_called=False)
     router.get("/health").respond(json=HEALTH)
     for template_id in ("a", "b"):
         router.get(f"/api/templates/{template_id}").respond(json=template(template_id))
-    router.post("/api/runs/").respond(201, json={"run_id": "r1", "status": "PREPARED"})
-    about = {"run_id": "r1", "test_id": "t1", "status": "PREPARED", "created_at": MADE_AT}
-    known = {"template_id": "a", "template_name": "orders a", "config": CONFIG}
-    router.get("/api/runs/r1/").respond(json=about | known)
-    router.get("/api/runs/r1/preflight").respond(json={"run_id": "r1"})
-    test = router.get("/api/tests/t1/", name="test").mock(return_value=status("PREPARED"))
 
-    def start(_: httpx.Request) -> httpx.Response:
-        test.return_value = status("RUNNING")
-        return httpx.Response(202, json={"run_id": "r1", "status": "STARTING"})
+    def create(request: httpx.Request) -> httpx.Response:
+        run_id = "r1" if json.loads(request.content)["template_id"] == "a" else "r2"
+        return httpx.Response(201, json={"run_id": run_id, "status": "PREPARED"})
 
-    def stop(_: httpx.Request) -> httpx.Response:
-        test.return_value = status("CANCELLED")
-        return httpx.Response(200, json={"run_id": "r1", "status": "CANCELLED"})
-
-    router.post("/api/runs/r1/start", name="start").mock(side_effect=start)
-    router.post("/api/runs/r1/stop").mock(side_effect=stop)
+    router.post("/api/runs/").mock(side_effect=create)
+    put_run(router, 1, "a")
+    put_run(router, 2, "b")
     with router:
         yield router
 
 
-async def say_yes(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-    return ElicitResult(action="accept", content={"decision": "yes"})
+def answers(*contents: dict[str, str]) -> ElicitationFnT:
+    """A person who answers one question after another, and the rest with yes."""
+    left = iter(contents)
+
+    async def say(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        return ElicitResult(action="accept", content={**next(left, YES)})
+
+    return say
 
 
 @asynccontextmanager
-async def host(folder: Path, era: Era, **known: Any) -> AsyncGenerator[Client]:
+async def host(
+    folder: Path, era: Era, *said: dict[str, str], **known: Any
+) -> AsyncGenerator[Client]:
     settings = Settings.model_validate({"data_dir": folder, "backend_url": URL, **known})
     async with (
         open_gate(settings, pace=QUICK) as server,
-        Client(server, mode=era, elicitation_callback=None if known else say_yes) as client,
+        Client(server, mode=era, elicitation_callback=None if known else answers(*said)) as client,
     ):
         yield client
 
@@ -107,12 +138,20 @@ async def planned(client: Client, **known: object) -> dict[str, Any]:
     return {"comparison_id": answer["comparison_id"]}
 
 
-async def started(client: Client) -> dict[str, Any]:
+async def started(client: Client, mode: str = "pause") -> dict[str, Any]:
     about = await planned(client)
     answer, text = told(await client.call_tool("start_comparison", about))
-    assert (answer["outcome"], answer["mode"], answer["run_id"]) == ("started", "pause", "r1")
+    assert (answer["outcome"], answer["mode"], answer["run_id"]) == ("started", mode, "r1")
     assert text.startswith("## Test Started")
     return about
+
+
+async def until_it_rests(client: Client, about: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    with anyio.fail_after(PATIENCE_SECONDS):
+        while True:
+            looked = told(await client.call_tool("get_comparison", about | {"wait_seconds": 1}))
+            if looked[0]["state"] != "running":
+                return looked
 
 
 @pytest.mark.usefixtures("backend")
@@ -158,16 +197,12 @@ async def test_results_of_a_comparison_have_links_and_pages(
     async with host(tmp_path, era) as client:
         about = await started(client)
         backend["test"].return_value = status("COMPLETED", **FIGURES)
-        with anyio.fail_after(PATIENCE_SECONDS):
-            state = "running"
-            while state == "running":
-                looked = await client.call_tool("get_comparison", about | {"wait_seconds": 1})
-                state = told(looked)[0]["state"]
+        rests, _ = await until_it_rests(client, about)
         result = await client.call_tool("get_results", about)
     handed, text = told(result)
-    assert state == "paused"
+    assert rests["state"] == "paused"
     assert (handed["run_ids"], handed["status"]) == (["r1"], "PAUSED")
-    assert f"**Dashboard:** <{URL}{DASHBOARD}>" in text.splitlines()
+    assert f"- orders a: **Dashboard:** <{URL}{DASHBOARD}>" in text.splitlines()
     links = [str(link.uri) for link in result.content if isinstance(link, ResourceLink)]
     assert links == ["benchgate://runs/r1/summary.csv", "benchgate://runs/r1/series.csv"]
 
@@ -215,3 +250,81 @@ async def test_results_are_of_runs_or_of_a_comparison(
         refused, _ = told(await client.call_tool("get_results", arguments))
     assert refused["code"] == "invalid_input"
     assert "Either run_ids or comparison_id" in refused["message"]
+
+
+async def test_an_answer_about_a_run_that_a_stop_has_ended_is_none_any_more(
+    backend: respx.MockRouter, tmp_path: Path, era: Era
+) -> None:
+    async with host(tmp_path, era, YES, NO) as client:
+        about = await started(client)
+        backend["test"].return_value = status("COMPLETED", **FIGURES)
+        await until_it_rests(client, about)
+        declined, _ = told(await client.call_tool("start_comparison", about))
+        no, _ = told(await client.call_tool("get_comparison", about))
+        await client.call_tool("stop_run", {"run_id": "r2"})
+        progress, text = told(await client.call_tool("get_comparison", about))
+    assert (declined["outcome"], no["approval"]) == ("declined", "declined")
+    assert (progress["state"], "approval" in progress) == ("stopped", False)
+    assert "Only if the person wants it resumed, `start_comparison` asks them." in text
+
+
+async def test_an_answer_about_one_run_is_none_about_a_series(
+    backend: respx.MockRouter, tmp_path: Path, era: Era
+) -> None:
+    """`start_comparison` asks about all that is left, whatever was said to its next run."""
+    changed = {"run_id": "r2", "warnings": [WARNING]}
+    backend["preflight 2"].respond(json=changed)
+    async with host(tmp_path, era, SERIES, NO, NO) as client:
+        about = await started(client, "sequential")
+        backend["test"].return_value = status("COMPLETED", **FIGURES)
+        paused, _ = await until_it_rests(client, about)
+        alone, _ = told(await client.call_tool("start_run", {"run_id": "r2"}))
+        unasked, _ = told(await client.call_tool("get_comparison", about))
+        whole, _ = told(await client.call_tool("start_comparison", about))
+        asked, _ = told(await client.call_tool("get_comparison", about))
+    assert (paused["state"], alone["outcome"], whole["outcome"]) == (
+        "paused",
+        "declined",
+        "declined",
+    )
+    assert "approval" not in unasked
+    assert asked["approval"] == "declined"
+
+
+async def test_an_answer_against_the_preflights_advice_is_one_about_what_comes_next(
+    backend: respx.MockRouter, tmp_path: Path, era: Era
+) -> None:
+    against = {"run_id": "r2", "warnings": [WARNING | {"severity": "high"}], "can_proceed": False}
+    backend["preflight 2"].respond(json=against)
+    async with host(tmp_path, era, SERIES, NO) as client:
+        about = await started(client, "sequential")
+        backend["test"].return_value = status("COMPLETED", **FIGURES)
+        await until_it_rests(client, about)
+        await client.call_tool("start_run", {"run_id": "r2"})
+        progress, _ = told(await client.call_tool("get_comparison", about))
+    assert progress["approval"] == "declined"
+
+
+async def test_a_prepared_run_names_the_comparison_that_it_belongs_to(
+    backend: respx.MockRouter, tmp_path: Path, era: Era
+) -> None:
+    async with host(tmp_path, era, YES, NO) as client:
+        about = await started(client)
+        backend["test"].return_value = status("COMPLETED", **FIGURES)
+        await until_it_rests(client, about)
+        await client.call_tool("start_comparison", about)
+        run, text = told(await client.call_tool("get_status", {"run_id": "r2"}))
+    assert (run["status"], run["comparison_id"]) == ("PREPARED", about["comparison_id"])
+    assert "start_run" not in text
+
+
+@pytest.mark.usefixtures("backend")
+async def test_a_comparison_whose_id_is_lost_is_found_again(tmp_path: Path, era: Era) -> None:
+    async with host(tmp_path, era) as client:
+        none, nothing = told(await client.call_tool("get_comparison", {}))
+        first, second = await planned(client, comparison_type="size"), await planned(client)
+        answer, text = told(await client.call_tool("get_comparison", {}))
+    assert (none, "`create_comparison` plans one" in nothing) == ({"open": []}, True)
+    found = [one["comparison_id"] for one in answer["open"]]
+    assert found == [second["comparison_id"], first["comparison_id"]]
+    assert f"- {first['comparison_id']} `size`: planned, 0 of 2 completed." in text

@@ -124,6 +124,23 @@ async def test_a_comparison_is_guided_through_its_tools_in_their_order(client: C
         assert rule in text
 
 
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.name)
+async def test_a_wish_to_modify_leads_to_the_tool_that_asks_anew(
+    client: Client, guide: Guide
+) -> None:
+    """A new run would be none of a comparison's."""
+    rules = (await text_of(client, guide.name, arguments_of(guide))).split("**CRITICAL rules**")[1]
+    (rule,) = [line for line in rules.splitlines() if "After a wish to modify" in line]
+    of_comparison = guide.name in {GuideName.RUN_COMPARISON, GuideName.EXECUTION_MODE}
+    assert ("`start_comparison`" in rule) is of_comparison
+    assert ("`create_run`" in rule) is not of_comparison
+
+
+async def test_a_comparison_that_was_lost_can_be_found(client: Client) -> None:
+    text = await text_of(client, "run_comparison", {"tests": "2"})
+    assert "`get_comparison` without it lists the open ones" in text
+
+
 @pytest.mark.parametrize("name", ["execution_mode", "run_comparison"])
 async def test_nothing_of_several_tests_is_started_by_the_agent(client: Client, name: str) -> None:
     text = await text_of(client, name, {"tests": "3"})

@@ -9,9 +9,12 @@ from itertools import product
 import pytest
 
 from benchgate.domain.answers import StartOutcome
+from benchgate.domain.comparisons import ComparisonState
 from benchgate.domain.text import plain
 from benchgate.gate.blocks import Blocks
 from benchgate.gate.endings import Offer
+from benchgate.gate.names import ToolName
+from tests.unit.comparing import comparison_of
 from tests.unit.examples import facts_of, snapshot_of
 
 BLOCKS = Blocks()
@@ -35,6 +38,7 @@ STEPS = {
     StartOutcome.NO_CAPABILITY: "nobody can be asked",
     StartOutcome.AWAITING_APPROVAL: "silence is not a yes",
     StartOutcome.ALREADY_ASKED: "Wait: `get_status` with `wait_seconds`",
+    StartOutcome.WAITING: "the server starts the test by itself",
     StartOutcome.REFUSED: "Do not go round it",
 }
 
@@ -167,3 +171,38 @@ def test_a_note_is_called_the_persons_only_where_a_person_has_answered(
     whose = "The person's note" if outcome in REOPENABLE else "What came with it"
     assert f"**{whose}:** use 4 connections" in text_of(outcome, note="use 4 connections")
     assert "note" not in text_of(outcome)
+
+
+GOES_ON = {
+    ComparisonState.COMPLETED: {"get_results"},
+    ComparisonState.FAILED: {"create_comparison"},
+    ComparisonState.RUNNING: {"get_comparison"},
+    ComparisonState.INTERRUPTED: {"get_comparison"},
+}
+
+
+@pytest.mark.parametrize("state", ComparisonState)
+def test_a_comparison_that_cannot_start_says_what_can_be_done_in_its_state(
+    state: ComparisonState,
+) -> None:
+    """What can only be asked about names the one tool that asks."""
+    text = BLOCKS.render(
+        "not_started",
+        comparison=comparison_of(state=state),
+        outcome=StartOutcome.REFUSED.value,
+        reason="why",
+        note="",
+        offer=Offer(),
+    )
+    step = text.split("**Reason:** why\n\n")[1]
+    named = {word for word in step.split("`") if word in set(ToolName)}
+    assert named == GOES_ON.get(state, {"start_comparison"})
+    assert ("type its name" in step) is (state not in GOES_ON)
+
+
+def test_a_comparison_that_failed_late_still_has_results() -> None:
+    failed = comparison_of(state=ComparisonState.FAILED, position=1)
+    known = {"outcome": "refused", "reason": "why", "note": "", "offer": Offer()}
+    assert "`get_results` with `comparison_id`" in BLOCKS.render(
+        "not_started", comparison=failed, **known
+    )

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field
 
-from benchgate.gate.tools.schemas import slim
+from benchgate.gate.tools.schemas import DROPPED_OF_ANSWERS, slim
 
 
 class Inner(BaseModel):
@@ -55,3 +55,8 @@ def test_a_field_that_is_called_like_a_keyword_stays() -> None:
 
 def test_no_definitions_are_left() -> None:
     assert "$defs" not in slim(Outer.model_json_schema())
+
+
+def test_an_answer_needs_no_limits() -> None:
+    size = slim(Inner.model_json_schema(), dropped=DROPPED_OF_ANSWERS)["properties"]["size"]
+    assert size == {"type": "integer", "description": "In bytes"}

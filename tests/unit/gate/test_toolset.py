@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from mcp import Client
@@ -99,3 +99,37 @@ def unlimited(schema: dict[str, Any], name: str) -> list[str]:
 async def test_only_starting_and_stopping_are_called_destructive(tools: list[Tool]) -> None:
     destructive = {t.name for t in tools if t.annotations and t.annotations.destructive_hint}
     assert destructive == {ToolName.START_RUN, ToolName.STOP_RUN, ToolName.START_COMPARISON}
+
+
+@pytest.mark.parametrize("era", ["auto", "legacy"])
+@pytest.mark.parametrize("name", ToolName)
+async def test_an_argument_that_a_tool_does_not_take_is_refused(
+    name: ToolName, era: Literal["auto", "legacy"], tmp_path: Path
+) -> None:
+    """Dropped, a model would believe that it was heeded."""
+    async with (
+        open_gate(Settings(data_dir=tmp_path)) as server,
+        Client(server, mode=era) as client,
+    ):
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        result = await client.call_tool(name, {"made_up": "sequential", "_meta": {}})
+    told = result.structured_content
+    assert result.is_error
+    assert told is not None
+    assert (told["code"], told["message"]) == (
+        "invalid_input",
+        f"made_up is no argument of {name}.",
+    )
+    assert [one for one in tools[name].input_schema["properties"] if one not in told["hint"]] == []
+
+
+@pytest.mark.parametrize("era", ["auto", "legacy"])
+async def test_what_a_client_notes_among_the_arguments_is_its_own(
+    era: Literal["auto", "legacy"], tmp_path: Path
+) -> None:
+    async with (
+        open_gate(Settings(data_dir=tmp_path)) as server,
+        Client(server, mode=era) as client,
+    ):
+        result = await client.call_tool("get_comparison", {"_meta": {"progressToken": 1}})
+    assert result.structured_content == {"open": []}

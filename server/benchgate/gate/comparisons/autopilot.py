@@ -46,6 +46,7 @@ class Autopilot:
         self._driver = driver
         self._pace = pace or Pace()
         self._turns: dict[str, anyio.Lock] = {}
+        self._has_taken_turns = False
         self._driven: set[str] = set()
         self._tasks: TaskGroup | None = None
         self._wanted = anyio.Event()
@@ -65,10 +66,9 @@ class Autopilot:
         """Let go of everything: another process may go on at once, and else when leases end."""
         tasks, self._tasks = self._tasks, None
         assert tasks is not None, "it is left once, after it was entered"
-        had_any = bool(self._turns)
         tasks.cancel_scope.cancel()
         await tasks.__aexit__(None, None, None)
-        if had_any:
+        if self._has_taken_turns:
             with anyio.CancelScope(shield=True):
                 try:
                     await self._book.release()
@@ -100,10 +100,17 @@ class Autopilot:
         try:
             yield
         finally:
-            turns.release()
+            self._let_go(comparison_id, turns)
 
     def _turns_of(self, comparison_id: str) -> anyio.Lock:
+        self._has_taken_turns = True
         return self._turns.setdefault(comparison_id, anyio.Lock())
+
+    def _let_go(self, comparison_id: str, turns: anyio.Lock) -> None:
+        turns.release()
+        # Released, it is the next one's at once, if somebody waits.
+        if not turns.locked():
+            self._turns.pop(comparison_id, None)
 
     async def _watch(self) -> None:
         seconds = self._pace.first_look_seconds
@@ -124,8 +131,12 @@ class Autopilot:
 
     async def _drive(self, comparison_id: str) -> None:
         try:
-            async with self._turns_of(comparison_id):
+            turns = self._turns_of(comparison_id)
+            await turns.acquire()
+            try:
                 await self._drive_to_rest(comparison_id)
+            finally:
+                self._let_go(comparison_id, turns)
         except BenchgateError:
             logger.exception("Comparison %s cannot be driven now", comparison_id)
         except Exception:  # this is a seam: one comparison may fail, and its host goes on

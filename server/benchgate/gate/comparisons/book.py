@@ -45,6 +45,12 @@ class Book:
             raise NotFound(f"Comparison not found: {comparison_id}", hint=UNKNOWN_COMPARISON_HINT)
         return await self._do(lambda plans: plans.get(comparison_id))
 
+    async def open(self, limit: int) -> list[Comparison]:
+        """Those that have not ended, the newest first; opens no record to see that none are."""
+        if not self._desk.has_record:
+            return []
+        return await self._do(lambda plans: plans.open(limit))
+
     async def with_run(self, run_id: str) -> Comparison | None:
         """The comparison that a run belongs to, if it does to one; opens no record to see it."""
         if not self._desk.has_record:

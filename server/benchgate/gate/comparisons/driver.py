@@ -5,7 +5,6 @@ turn reads what is recorded, asks the backend what is true, and knows what is le
 goes out only where a yes covers it; whatever speaks against it holds the comparison.
 """
 
-import logging
 from datetime import datetime, timedelta
 
 from benchgate.domain.comparisons import (
@@ -33,8 +32,6 @@ from benchgate.gate.backend import Backend
 from benchgate.gate.comparisons.book import Book
 from benchgate.gate.facts import FactsReader, Obstacle
 from benchgate.gate.launch import Launch
-
-logger = logging.getLogger(__name__)
 
 SETTLE_MAX = timedelta(minutes=5)
 WAIT_MAX = timedelta(hours=1)
@@ -258,9 +255,7 @@ class Driver:
         step = comparison.step
         assert step is not None, "it is the turn of something"
         variant = comparison.tests[step.test].variant
-        listed = next((test for test in shown.tests if test.variant == variant), None)
-        if listed is None:
-            return "This test was not in the list that the person said yes to."
+        listed = next(test for test in shown.tests if test.variant == variant)
         if not is_same_test(listed, facts):
             told = ", ".join(
                 f"{one.name} ({one.before} → {one.after})" for one in differing_test(listed, facts)

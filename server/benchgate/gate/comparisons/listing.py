@@ -1,6 +1,7 @@
 """Gathers what is true of the tests of a comparison now: before it is made, and before a yes."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import anyio
 
@@ -9,11 +10,14 @@ from benchgate.domain.comparisons import Comparison, PlannedTest, StepState
 from benchgate.domain.contract import TemplateReadiness
 from benchgate.domain.facts import ComparisonFacts, ListedTest
 from benchgate.domain.likeness import cautions
+from benchgate.domain.templates import Template
 from benchgate.errors import BenchgateError, Conflict, InvalidInput, NotFound
 from benchgate.gate.backend import Backend, within
 from benchgate.gate.facts import FACTS_SECONDS_MAX, FactsReader, Obstacle
 
 LOOKS_AT_A_TIME = 4
+
+Found = TypeVar("Found")
 
 
 class Listing:
@@ -37,6 +41,7 @@ class Listing:
         ready = await self.readiness([test.template_id for test in planned])
         ready[0] = await self._next(comparison, ready[0])
         active = next((one.active_run_id for one in ready if one.active_run_id), None)
+        active = active or await self._facts.active_run_id()
         if active is not None:
             return Obstacle(
                 subject_id=comparison.comparison_id,
@@ -75,33 +80,46 @@ class Listing:
             }
         )
 
+    async def templates(self, template_ids: Sequence[str]) -> list[Template]:
+        """These templates, in their order.
+
+        Raises:
+            BenchgateError: of the first one that cannot be read.
+        """
+        return await _each(template_ids, self._backend.template)
+
     async def readiness(self, template_ids: Sequence[str]) -> list[TemplateReadiness]:
         """What speaks for or against each of these templates, in their order.
 
         Raises:
             BenchgateError: of the first one that cannot be read.
         """
-        found: dict[str, TemplateReadiness | BenchgateError] = {}
-        looks = anyio.CapacityLimiter(LOOKS_AT_A_TIME)
-
-        async def look(template_id: str) -> None:
-            async with looks:
-                try:
-                    found[template_id] = await self._backend.template_readiness(template_id)
-                except BenchgateError as exc:
-                    found[template_id] = exc
-
-        with within(FACTS_SECONDS_MAX):
-            async with anyio.create_task_group() as tasks:
-                for template_id in dict.fromkeys(template_ids):
-                    tasks.start_soon(look, template_id)
-        return [_ready(found[template_id]) for template_id in template_ids]
+        return await _each(template_ids, self._backend.template_readiness)
 
 
-def _ready(found: TemplateReadiness | BenchgateError) -> TemplateReadiness:
-    if isinstance(found, BenchgateError):
-        raise found
-    return found
+async def _each(
+    template_ids: Sequence[str], read: Callable[[str], Awaitable[Found]]
+) -> list[Found]:
+    """What *read* finds for each, some at a time; the first error, if there is one."""
+    found: dict[str, Found] = {}
+    errors: dict[str, BenchgateError] = {}
+    looks = anyio.CapacityLimiter(LOOKS_AT_A_TIME)
+
+    async def look(template_id: str) -> None:
+        async with looks:
+            try:
+                found[template_id] = await read(template_id)
+            except BenchgateError as exc:
+                errors[template_id] = exc
+
+    with within(FACTS_SECONDS_MAX):
+        async with anyio.create_task_group() as tasks:
+            for template_id in dict.fromkeys(template_ids):
+                tasks.start_soon(look, template_id)
+    for template_id in template_ids:
+        if template_id in errors:
+            raise errors[template_id]
+    return [found[template_id] for template_id in template_ids]
 
 
 def _listed(test: PlannedTest, ready: TemplateReadiness) -> ListedTest:

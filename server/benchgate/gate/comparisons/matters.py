@@ -5,6 +5,7 @@ from datetime import datetime
 
 import anyio
 
+from benchgate.domain.answers import StartOutcome
 from benchgate.domain.approvals import Approval, ApprovalState
 from benchgate.domain.comparisons import Comparison, ComparisonEvent, ComparisonState, StepState
 from benchgate.domain.facts import ComparisonFacts, Difference, Facts, StartFacts
@@ -21,9 +22,12 @@ from benchgate.gate.comparisons.driver import Driver
 from benchgate.gate.comparisons.listing import Listing
 from benchgate.gate.endings import Changed, Ending, Started, not_approved, refused
 from benchgate.gate.facts import Obstacle
+from benchgate.gate.launch import TOO_LATE
 
 UNASKED = frozenset({ComparisonState.PLANNED, ComparisonState.AWAITING_CHOICE})
+BEGUN_STATES = frozenset({StepState.ACTIVE, StepState.ENDED})
 TURNS_MAX = 4
+NOT_BEGUN = "The first test has not been started."
 BEGUN = "Another call has started this comparison meanwhile: read its state."
 
 
@@ -153,19 +157,29 @@ class Whole:
             if comparison.position != position:
                 break
             comparison = await self._turn(comparison)
-        if not comparison.is_under_way and comparison.position == position:
-            reason = comparison.reason or "The first test has not been started."
-            return refused(facts, reason)
+        if comparison.steps[position].state not in BEGUN_STATES:
+            return await self._not_begun(comparison, facts)
         told = RunSnapshot(run_id=comparison.steps[position].run_id or "", status="STARTING")
         return Started(snapshot=await self._backend.snapshot_or(told))
+
+    async def _not_begun(self, comparison: Comparison, facts: Facts) -> Ending:
+        """Held, in doubt, or waiting for what is in the way; only a series waits by itself."""
+        reason = comparison.reason or (TOO_LATE if comparison.is_under_way else NOT_BEGUN)
+        if comparison.state is not ComparisonState.RUNNING:
+            return refused(facts, reason)
+        if comparison.drives_itself:
+            return refused(facts, reason, outcome=StartOutcome.WAITING)
+        await self._hold(comparison, reason)
+        return refused(facts, reason)
 
     async def _turn(self, comparison: Comparison) -> Comparison:
         try:
             return await self._driver.turn(comparison, fresh=True)
         except (BackendError, Conflict) as exc:
-            held = Happening(
-                event=ComparisonEvent.HOLD, run_id=_run_at(comparison), reason=str(exc)
-            )
+            return await self._hold(comparison, str(exc))
+
+    async def _hold(self, comparison: Comparison, reason: str) -> Comparison:
+        held = Happening(event=ComparisonEvent.HOLD, run_id=_run_at(comparison), reason=reason)
         try:
             return await self._book.record(self.subject_id, held, as_driver=True)
         except Conflict:

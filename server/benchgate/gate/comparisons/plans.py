@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from benchgate.database import reading, writing_alone
 from benchgate.domain.approvals import Approval
 from benchgate.domain.comparisons import (
+    ENDED,
     Comparison,
     ComparisonEvent,
     ComparisonState,
@@ -78,6 +79,15 @@ class Plans:
         """
         with reading(self._engine) as tx:
             return _comparison(self._row(tx, comparison_id))
+
+    def open(self, limit: int) -> list[Comparison]:
+        """Those that have not ended, the newest first."""
+        wanted = sa.select(COMPARISONS).where(
+            COMPARISONS.c.backend == self._backend, COMPARISONS.c.state.not_in(ENDED)
+        )
+        with reading(self._engine) as tx:
+            found = [_comparison(row) for row in tx.execute(wanted).mappings()]
+        return sorted(found, key=lambda one: one.created_at, reverse=True)[:limit]
 
     def with_run(self, run_id: str) -> Comparison | None:
         """The comparison that a run belongs to, if it does to one."""

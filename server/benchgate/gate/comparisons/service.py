@@ -18,13 +18,13 @@ from benchgate.domain.comparisons import (
     PlannedTest,
     interleaved,
 )
-from benchgate.domain.contract import TemplateReadiness
 from benchgate.domain.happenings import Happening
 from benchgate.domain.likeness import cautions
 from benchgate.domain.runs import RunSnapshot
+from benchgate.domain.templates import Template
 from benchgate.domain.text import NAME_CHARACTERS_MAX, one_line
 from benchgate.domain.values import Value
-from benchgate.errors import BackendError, BenchgateError, Conflict, InvalidInput
+from benchgate.errors import BenchgateError, Conflict, InvalidInput
 from benchgate.gate.approvals import asking
 from benchgate.gate.approvals.desk import Desk, utc_now
 from benchgate.gate.approvals.inquiry import Inquiry, Matter
@@ -43,6 +43,7 @@ logger = logging.getLogger(__name__)
 # What is recorded can be told without the backend, if that takes longer.
 LOOK_SECONDS_MAX = 5
 PREPARE_SECONDS_MAX = 15
+OPEN_MAX = 10
 
 
 class Plan(Value):
@@ -96,15 +97,15 @@ class Comparisons:
             NotFound: a template does not exist.
         """
         _check(plan)
-        ready = await self._listing.readiness(plan.template_ids)
-        tests = _planned(plan, ready)
+        templates = await self._listing.templates(plan.template_ids)
+        tests = _planned(plan, templates)
         now = utc_now()
         comparison = Comparison(
             comparison_id=f"cmp-{uuid4().hex[:12]}",
             comparison_type=one_line(plan.comparison_type, NAME_CHARACTERS_MAX) or "tests",
             tests=tests,
             repeats=plan.repeats,
-            cautions=cautions([one.template.config for one in ready]),
+            cautions=cautions([one.config for one in templates]),
             steps=interleaved(len(tests), plan.repeats),
             created_at=now,
             updated_at=now,
@@ -148,6 +149,19 @@ class Comparisons:
         told = RunSnapshot(run_id=comparison.step.run_id or "", status="STARTING")
         return View(comparison=comparison, live=await self._backend.snapshot_or(told))
 
+    async def of_run(self, run_id: str) -> Comparison | None:
+        """The comparison that a run belongs to, as far as the record can tell."""
+        try:
+            return await self._book.with_run(run_id)
+        except BenchgateError:
+            # What a run is does not depend on it.
+            logger.exception("The comparison of run %s cannot be told", run_id)
+            return None
+
+    async def open(self) -> list[Comparison]:
+        """Those that have not ended, the newest first, at most so many."""
+        return await self._book.open(OPEN_MAX)
+
     async def stop_of(self, run_id: str) -> Comparison | None:
         """A run is about to be stopped: its comparison stops with it, if it is that one's turn."""
         try:
@@ -175,7 +189,8 @@ class Comparisons:
         try:
             with within(LOOK_SECONDS_MAX):
                 return await self._driver.reconcile(comparison)
-        except (BackendError, Conflict):
+        except BenchgateError:
+            # What is recorded can be told without the backend.
             return await self._book.get(comparison_id)
 
     async def _matter(self, comparison: Comparison, ctx: Context) -> Matter | None:
@@ -232,8 +247,8 @@ def _check(plan: Plan) -> None:
         raise InvalidInput("variants: one name for each of template_ids is needed, or none.")
 
 
-def _planned(plan: Plan, ready: Sequence[TemplateReadiness]) -> tuple[PlannedTest, ...]:
-    names = plan.variants or tuple(one.template.template_name for one in ready)
+def _planned(plan: Plan, templates: Sequence[Template]) -> tuple[PlannedTest, ...]:
+    names = plan.variants or tuple(one.template_name for one in templates)
     shown = [one_line(name, NAME_CHARACTERS_MAX) or "-" for name in names]
     if plan.variants and len({*shown}) < len(shown):
         raise InvalidInput("variants: each test needs a name of its own.")
@@ -242,10 +257,10 @@ def _planned(plan: Plan, ready: Sequence[TemplateReadiness]) -> tuple[PlannedTes
         PlannedTest(
             variant=variant,
             template_id=template_id,
-            template_name=one_line(one.template.template_name, NAME_CHARACTERS_MAX),
-            expected_seconds=one.template.config.expected_seconds,
+            template_name=one_line(one.template_name, NAME_CHARACTERS_MAX),
+            expected_seconds=one.config.expected_seconds,
         )
-        for variant, template_id, one in zip(unique, plan.template_ids, ready, strict=True)
+        for variant, template_id, one in zip(unique, plan.template_ids, templates, strict=True)
     )
 
 
@@ -260,7 +275,7 @@ def _not_now(comparison: Comparison) -> str | None:
     if comparison.state is ComparisonState.COMPLETED:
         return "Every test of it has completed: hand its results over."
     if comparison.state is ComparisonState.FAILED:
-        return f"It cannot go on: {comparison.reason} Make a new one of what is left."
+        return f"It cannot go on: {comparison.reason}"
     if comparison.is_under_way and comparison.step is not None:
         return comparison.reason or f"Run {comparison.step.run_id} has not ended yet."
     return None

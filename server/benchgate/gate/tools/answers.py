@@ -82,6 +82,7 @@ class StatusAnswer(Value):
 
     run_id: str
     status: str
+    comparison_id: str | None = None
     approval: ApprovalState | None = Field(default=None, description="Of a run not started")
     phase: str | None = None
     reason: str | None = None
@@ -120,29 +121,39 @@ class ComparisonStart(Value):
     """Whether this call started a test of the comparison, and if not, why."""
 
     comparison_id: str
-    outcome: StartOutcome
+    outcome: str = Field(description="As of start_run")
     state: str
     mode: str | None = None
     run_id: str | None = None
     reason: str | None = None
-    note: str | None = Field(default=None, description="What came with the answer")
+    note: str | None = None
     approval_url: str | None = Field(default=None, description="For the person, not for you")
 
 
-class ComparisonAnswer(Value):
-    """Where a comparison is; one line for each run."""
+class OpenComparison(Value):
+    """A comparison that has not ended, in few words."""
 
     comparison_id: str
+    comparison_type: str
     state: str
+    completed: int
+    run_count: int
+
+
+class ComparisonAnswer(Value):
+    """Where a comparison is; without an id, which ones are open."""
+
+    comparison_id: str | None = None
+    state: str | None = None
     mode: str | None = None
     reason: str | None = None
     run_id: str | None = Field(default=None, description="Of the run under way")
-    approval: ApprovalState | None = Field(default=None, description="Of the open question")
-    lines: tuple[ProgressLine, ...]
+    # Not its enum, which stands in `StatusAnswer` once: a model reads every token at every turn.
+    approval: str | None = Field(default=None, description="Of what comes next")
+    lines: tuple[ProgressLine, ...] | None = None
     remaining_seconds: float | None = None
-    next_check_seconds: int | None = Field(
-        default=None, description="wait_seconds for the next call; absent if waiting brings nothing"
-    )
+    next_check_seconds: int | None = Field(default=None, description="As in get_status")
+    open: tuple[OpenComparison, ...] | None = None
 
 
 class ErrorsAnswer(Value):

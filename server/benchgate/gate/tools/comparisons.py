@@ -8,13 +8,15 @@ from mcp.types import CallToolResult, InputRequiredResult
 from pydantic import Field
 
 from benchgate.domain.answers import NOTE_CHARACTERS_MAX, StartOutcome
-from benchgate.domain.approvals import Approval, ApprovalState
+from benchgate.domain.approvals import Approval, ApprovalState, ExecutionMode, SubjectKind
 from benchgate.domain.comparisons import (
     REPEATS_MAX,
     RESUMABLE,
     TESTS_MAX,
     TESTS_MIN,
+    Comparison,
     ComparisonState,
+    StepState,
 )
 from benchgate.domain.progress import (
     elapsed_seconds,
@@ -27,12 +29,14 @@ from benchgate.domain.values import ComparisonId, TemplateId
 from benchgate.gate import monitor
 from benchgate.gate.approvals.desk import Desk
 from benchgate.gate.blocks import Blocks
+from benchgate.gate.comparisons.matters import UNASKED
 from benchgate.gate.comparisons.service import Comparisons, Plan, View
 from benchgate.gate.endings import NotStarted
 from benchgate.gate.tools.answers import (
     ComparisonAnswer,
     ComparisonCreated,
     ComparisonStart,
+    OpenComparison,
     answer,
 )
 
@@ -44,7 +48,7 @@ WaitSeconds = Annotated[float, Field(ge=0, le=monitor.WAIT_SECONDS_MAX)]
 Confirmation = Annotated[str, Field(max_length=NOTE_CHARACTERS_MAX)]
 
 PROGRESS_STEP_SECONDS = 0.001
-ASKABLE = RESUMABLE | {ComparisonState.AWAITING_CHOICE}
+ASKABLE = RESUMABLE | UNASKED
 
 
 class ComparisonTools:
@@ -102,12 +106,17 @@ class ComparisonTools:
         return await self._start(comparison_id, ctx, confirmation=confirmation)
 
     async def get_comparison(
-        self, comparison_id: ComparisonId, ctx: Context, wait_seconds: WaitSeconds = 0
+        self,
+        ctx: Context,
+        comparison_id: ComparisonId | None = None,
+        wait_seconds: WaitSeconds = 0,
     ) -> Annotated[CallToolResult, ComparisonAnswer]:
         """Read a comparison's progress, waiting for news of it at most wait_seconds.
 
-        Repeat with next_check_seconds as wait_seconds.
+        Repeat with next_check_seconds as wait_seconds. Without an id: lists the open ones.
         """
+        if comparison_id is None:
+            return await self._open()
         told_seconds = 0.0
         deadline = anyio.current_time() + wait_seconds
 
@@ -117,30 +126,56 @@ class ComparisonTools:
             done = elapsed_seconds(view.comparison, view.live)
             told_seconds = max(done, told_seconds + PROGRESS_STEP_SECONDS)
             line = self._blocks.render("comparison_line", view=view).strip()
-            await ctx.report_progress(told_seconds, expected_seconds(view.comparison), line)
+            total_seconds = expected_seconds(view.comparison, view.live)
+            await ctx.report_progress(told_seconds, total_seconds, line)
 
         view = await monitor.watch_comparison(
             lambda: self._comparisons.look(comparison_id), tell, wait_seconds=wait_seconds
         )
-        approval = await self._question(view)
+        approval = await self._question(view.comparison)
         left_seconds = deadline - anyio.current_time()
         if approval is not None and left_seconds > 0:
             approval = await monitor.until_answered(
-                lambda: self._question(view), wait_seconds=left_seconds
+                lambda: self._question(view.comparison), wait_seconds=left_seconds
             )
             view = await self._comparisons.look(comparison_id)
         return self._progress(view, approval)
 
-    async def _question(self, view: View) -> Approval | None:
-        """The newest question about what comes next, while it is to be answered or used."""
-        comparison = view.comparison
+    async def _open(self) -> CallToolResult:
+        comparisons = await self._comparisons.open()
+        found = tuple(
+            OpenComparison(
+                comparison_id=one.comparison_id,
+                comparison_type=one.comparison_type,
+                state=one.state,
+                completed=one.position,
+                run_count=len(one.steps),
+            )
+            for one in comparisons
+        )
+        return answer(
+            self._blocks.render("comparisons", comparisons=found), ComparisonAnswer(open=found)
+        )
+
+    async def _question(self, comparison: Comparison) -> Approval | None:
+        """The newest question about what comes next, while it is to be answered or used.
+
+        In a series that is the question about the whole of what is left, unless the preflight
+        speaks against the next test, which then has one of its own.
+        """
         if comparison.state not in ASKABLE:
             return None
-        subjects = [comparison.comparison_id]
-        if comparison.step is not None and comparison.step.run_id is not None:
-            subjects.append(comparison.step.run_id)
-        found = [await self._desk.newest(subject) for subject in subjects]
-        asked = [one for one in found if one is not None and one.state is not ApprovalState.USED]
+        asks_whole = comparison.state in UNASKED or comparison.mode is ExecutionMode.SEQUENTIAL
+        found: list[Approval | None] = []
+        if asks_whole:
+            found.append(await self._desk.newest(comparison.comparison_id))
+        step = comparison.step
+        # A run that has ended gives way to another, of which nobody has been asked.
+        if step is not None and step.state is StepState.PREPARED and step.run_id is not None:
+            of_run = await self._desk.newest(step.run_id)
+            if not asks_whole or _is_override(of_run):
+                found.append(of_run)
+        asked = [one for one in found if one is not None and _counts(one, comparison)]
         return max(asked, key=lambda one: one.asked_at, default=None)
 
     async def _start(
@@ -213,3 +248,15 @@ class ComparisonTools:
                 next_check_seconds=next_check_seconds,
             ),
         )
+
+
+def _is_override(approval: Approval | None) -> bool:
+    return approval is not None and approval.subject.kind is SubjectKind.OVERRIDE
+
+
+def _counts(approval: Approval, comparison: Comparison) -> bool:
+    """Whether a question is still about what comes next: a stop cancels the run of those before."""
+    is_stale = (
+        comparison.state is ComparisonState.STOPPED and approval.asked_at <= comparison.updated_at
+    )
+    return approval.state is not ApprovalState.USED and not is_stale

@@ -6,11 +6,11 @@ import anyio
 from mcp.types import CallToolResult, ResourceLink
 from pydantic import Field
 
-from benchgate.domain.compared import compared
+from benchgate.domain.compared import cautions_of, compared, is_local
 from benchgate.domain.comparisons import Comparison
-from benchgate.domain.results import HandOver, hand_over
+from benchgate.domain.results import HandOver, RunResult, hand_over
 from benchgate.domain.runs import RunSnapshot
-from benchgate.domain.values import ComparisonId, RunId
+from benchgate.domain.values import ComparisonId, RunId, Value
 from benchgate.errors import InvalidInput
 from benchgate.gate.approvals.desk import Desk
 from benchgate.gate.backend import Backend
@@ -23,6 +23,13 @@ RUNS_MAX = 20
 ERROR_ROWS_MAX = 10
 
 RunIds = Annotated[list[RunId], Field(min_length=1, max_length=RUNS_MAX)]
+
+
+class Page(Value):
+    """A run with what a person calls it in its comparison."""
+
+    variant: str
+    run: RunSnapshot
 
 
 class ResultTools:
@@ -60,29 +67,38 @@ class ResultTools:
         """The specification's hand-over of a comparison, as far as it has come."""
         view = await self._comparisons.look(comparison_id)
         comparison = view.comparison
-        ids = [step.run_id for step in comparison.steps if step.run_id and step.result]
-        approvals, ledger_head = await self._desk.evidence(ids)
-        handed = compared(comparison, approvals=approvals, ledger_head=ledger_head)
-        runs = await self._runs(comparison)
+        ended = [step.result.run_id for step in comparison.steps if step.result]
+        approvals, ledger_head = await self._desk.evidence(ended)
+        handed = compared(comparison, live=view.live, approvals=approvals, ledger_head=ledger_head)
+        pages = await self._pages(comparison)
         text = self._blocks.render(
-            "comparison_results", hand_over=handed, comparison=comparison, runs=runs
+            "comparison_results",
+            hand_over=handed,
+            comparison=comparison,
+            cautions=cautions_of(comparison),
+            is_local=is_local(comparison),
+            pages=pages,
+            ended_count=len(ended),
         )
-        links = [link for run_id in ids[:RUNS_MAX] for link in _links(run_id)]
+        links = [link for page in pages for link in _links(page.run.run_id)]
         return answer(text, handed, links=links)
 
-    async def _runs(self, comparison: Comparison) -> list[RunSnapshot]:
+    async def _pages(self, comparison: Comparison) -> list[Page]:
         """Its first runs that have ended, all looked at in the time of one; for their links."""
-        results = [step.result for step in comparison.steps if step.result][:RUNS_MAX]
+        ended = [(step, step.result) for step in comparison.steps if step.result][:RUNS_MAX]
         found: dict[str, RunSnapshot] = {}
 
-        async def look(run_id: str, status: str) -> None:
-            told = RunSnapshot(run_id=run_id, status=status)
-            found[run_id] = await self._backend.snapshot_or(told)
+        async def look(result: RunResult) -> None:
+            told = RunSnapshot(run_id=result.run_id, status=result.status)
+            found[result.run_id] = await self._backend.snapshot_or(told)
 
         async with anyio.create_task_group() as tasks:
-            for result in results:
-                tasks.start_soon(look, result.run_id, result.status)
-        return [found[result.run_id] for result in results]
+            for _, result in ended:
+                tasks.start_soon(look, result)
+        return [
+            Page(variant=comparison.variant_of(step), run=found[result.run_id])
+            for step, result in ended
+        ]
 
     async def get_errors(self, run_id: RunId) -> Annotated[CallToolResult, ErrorsAnswer]:
         """Read a run's errors by category, with possible causes."""

@@ -136,7 +136,8 @@ class RunTools:
             )
             # Another call may have started it on that answer.
             run = await self._backend.snapshot_or(run) if wait_seconds and approval else run
-        return self._status(run, approval)
+        comparison = await self._comparisons.of_run(run_id)
+        return self._status(run, approval, comparison.comparison_id if comparison else None)
 
     async def stop_run(self, run_id: RunId) -> Annotated[CallToolResult, StopAnswer]:
         """Stop a run, and the comparison that it belongs to. Needs no approval."""
@@ -196,12 +197,15 @@ class RunTools:
             ),
         )
 
-    def _status(self, run: RunSnapshot, approval: Approval | None) -> CallToolResult:
+    def _status(
+        self, run: RunSnapshot, approval: Approval | None, comparison_id: str | None
+    ) -> CallToolResult:
         state = approval.state if approval and run.status == RunStatus.PREPARED else None
         next_check_seconds = monitor.next_check_seconds(run, state)
         text = self._blocks.render(
             BLOCKS.get(run.status, "progress"),
             run=run,
+            comparison_id=comparison_id,
             approval=state,
             next_check_seconds=next_check_seconds,
         )
@@ -211,6 +215,7 @@ class RunTools:
             StatusAnswer.model_validate(
                 fields
                 | {
+                    "comparison_id": comparison_id,
                     "approval": state,
                     "progress_pct": run.progress_pct,
                     "next_check_seconds": next_check_seconds,

@@ -5,35 +5,41 @@ from typing import Any
 
 # What says nothing that the name and the rest do not say.
 DROPPED = frozenset({"title", "$defs"})
+# Nor do limits say anything to whoever reads an answer: they bind whoever writes it.
+DROPPED_OF_ANSWERS = DROPPED | {"minimum", "maximum"}
 
 
-def slim(schema: Mapping[str, Any]) -> dict[str, Any]:
+def slim(schema: Mapping[str, Any], *, dropped: frozenset[str] = DROPPED) -> dict[str, Any]:
     """*schema* without titles, references, null alternatives and empty defaults.
 
     Null alternatives can go because results leave out what is None, and arguments have defaults.
     """
     definitions: Mapping[str, Any] = schema.get("$defs", {})
-    slimmed = _slim(dict(schema), definitions)
+    slimmed = _slim(dict(schema), definitions, dropped)
     assert isinstance(slimmed, dict)
     return slimmed  # pyright: ignore[reportUnknownVariableType]
 
 
-def _slim(node: Any, definitions: Mapping[str, Any]) -> Any:
+def _slim(node: Any, definitions: Mapping[str, Any], dropped: frozenset[str]) -> Any:
     if isinstance(node, list):
-        return [_slim(item, definitions) for item in node]  # pyright: ignore[reportUnknownVariableType]
+        return [_slim(item, definitions, dropped) for item in node]  # pyright: ignore[reportUnknownVariableType]
     if not isinstance(node, dict):
         return node
     fields: dict[str, Any] = _resolved(node, definitions)  # pyright: ignore[reportUnknownArgumentType]
     return {
-        key: _properties(value, definitions) if key == "properties" else _slim(value, definitions)
+        key: _properties(value, definitions, dropped)
+        if key == "properties"
+        else _slim(value, definitions, dropped)
         for key, value in fields.items()
-        if key not in DROPPED and not (key == "default" and not value)
+        if key not in dropped and not (key == "default" and not value)
     }
 
 
-def _properties(properties: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
+def _properties(
+    properties: Mapping[str, Any], definitions: Mapping[str, Any], dropped: frozenset[str]
+) -> dict[str, Any]:
     # Names of properties are not keywords: one that is called `title` stays.
-    return {name: _slim(value, definitions) for name, value in properties.items()}
+    return {name: _slim(value, definitions, dropped) for name, value in properties.items()}
 
 
 def _resolved(node: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:

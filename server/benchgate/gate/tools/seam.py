@@ -5,7 +5,7 @@ of ours keeps its words; anything else is logged, and its words stay here.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mcp.server.mcpserver.exceptions import ToolError
@@ -18,7 +18,7 @@ from benchgate.errors import BackendUnavailable, BenchgateError, InvalidInput
 from benchgate.gate.backend import within
 from benchgate.gate.blocks import Blocks
 from benchgate.gate.tools.answers import Refusal, refusal
-from benchgate.gate.tools.schemas import slim
+from benchgate.gate.tools.schemas import DROPPED_OF_ANSWERS, slim
 
 logger = logging.getLogger(__name__)
 
@@ -59,17 +59,24 @@ class GateTool(Tool):
         made._seconds_max = seconds_max
         made.parameters = slim(made.parameters)
         assert made.fn_metadata.output_schema is not None, "every tool declares what it answers"
-        made.fn_metadata.output_schema = slim(made.fn_metadata.output_schema)
+        made.fn_metadata.output_schema = slim(
+            made.fn_metadata.output_schema, dropped=DROPPED_OF_ANSWERS
+        )
         return made
 
     async def run(
         self, arguments: dict[str, Any], context: Any, convert_result: bool = False
     ) -> Any:
         """Run the tool; of what it raises only protocol errors go further."""
+        # A client's own notes about a call may lie among its arguments.
+        arguments = {name: value for name, value in arguments.items() if name != "_meta"}
         try:
+            self._refuse_unknown(arguments)
             self.fn_metadata.validate_arguments(arguments)
         except ValidationError as exc:
             return self._seam.result(self.name, bad_argument(exc))
+        except InvalidInput as exc:
+            return self._seam.result(self.name, exc)
         try:
             with within(self._seconds_max):
                 return await super().run(arguments, context, convert_result)
@@ -78,6 +85,24 @@ class GateTool(Tool):
             return self._seam.result(self.name, exc.__cause__ or exc)
         except BackendUnavailable as exc:
             return self._seam.result(self.name, exc)
+
+    def _refuse_unknown(self, arguments: Mapping[str, Any]) -> None:
+        """The SDK would drop them, and a model would believe that they were heeded.
+
+        Not said in the schema, where it would cost tokens at every turn.
+
+        Raises:
+            InvalidInput: the tool takes no argument of that name.
+        """
+        taken: Mapping[str, Any] = self.parameters["properties"]
+        unknown = next((name for name in arguments if name not in taken), None)
+        if unknown is not None:
+            shown = one_line(unknown, VALUE_CHARACTERS_MAX)
+            accepted = f"takes {', '.join(taken)}" if taken else "takes no arguments"
+            raise InvalidInput(
+                f"{shown} is no argument of {self.name}.",
+                hint=f"Call again without it: {self.name} {accepted}.",
+            )
 
 
 class Seam:
