@@ -360,6 +360,8 @@ async def test_the_page_fits_the_smallest_phone_in_both_schemes(
         page = await opened(context, served, closed)
         await press(page, "No")
         await expect(page.get_by_role("status")).to_be_visible()
+        # Its text may be there before its style is.
+        await page.wait_for_load_state("load")
         assert await page.evaluate("document.documentElement.scrollWidth") <= 320
         for one in (both, approval):
             await page.goto(str(await served.link_to(one.approval_id)))

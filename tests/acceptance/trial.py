@@ -24,6 +24,8 @@ TESTS = 2
 # A kill at a start costs its successor the lease of the lane, and each test a few seconds.
 GO_ON_SECONDS_MAX = 60
 LOOK_SECONDS = 0.05
+# Between operations, so that the load leaves the machine to the test.
+THINK_MS = 5
 
 Meanwhile = Callable[[], Awaitable[None]]
 
@@ -36,7 +38,7 @@ class Trial:
         self.comparison_id = ""
         self._home = home
         self._data_dir = data_dir
-        self.templates = [home.template() for _ in range(TESTS)]
+        self.templates = [home.template(think_time=THINK_MS) for _ in range(TESTS)]
 
     def gate(self) -> AbstractAsyncContextManager[GateProcess]:
         """A gate over the trial's record."""
