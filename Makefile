@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 FRESH := .venv-constraints
 ARGS ?=
-# Most tests wait more than they compute, so two of them run beside each other.
-WHOLE := --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term-missing:skip-covered
+# Most tests wait more than they compute, so three of them run beside each other on two cores.
+WHOLE := --numprocesses 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term-missing:skip-covered
 
 # The first Python that is new enough; PYTHON=/path/to/python names another.
 PYTHON ?= $(shell for candidate in python3 python3.14 python3.13 python3.12 python3.11; do \
