@@ -164,8 +164,8 @@ class SeriesPoint(Value):
     p50_latency: float | None
     p95_latency: float | None
     p99_latency: float | None
-    error_rate: float
-    active_connections: int
+    error_rate: float | None = None
+    active_connections: int | None = None
 
 
 class Series(Value):

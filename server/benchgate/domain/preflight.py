@@ -5,9 +5,9 @@ What only a look at the database can tell comes from the backend as warnings of 
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from benchgate.domain.templates import TableType, TemplateConfig
 from benchgate.domain.values import Value
@@ -32,6 +32,15 @@ class PreflightWarning(Value):
     message: str
     recommendations: tuple[str, ...] = ()
     details: dict[str, Any] = Field(default_factory=dict[str, Any])
+    source: Literal["backend", "benchgate"] = Field(
+        default="backend", description="Who found it: the backend, or benchgate in its stead"
+    )
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _else_the_backend(cls, value: object) -> object:
+        # A backend may use the key for something of its own.
+        return "benchgate" if value == "benchgate" else "backend"
 
 
 class PreflightReport(Value):

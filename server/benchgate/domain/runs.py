@@ -135,7 +135,8 @@ class Summary(Value):
 class RunSnapshot(Value):
     """The newest known state of a run, the same for every backend.
 
-    `status` and `phase` are strings, because a backend may know states that we do not.
+    `status` and `phase` are strings, because a backend may know states that we do not. `source` is
+    the way on which the newest of it came: `rest` or `stream`, None where only one is known.
     """
 
     run_id: str
@@ -156,6 +157,7 @@ class RunSnapshot(Value):
     dashboard_url: str | None = None
     started_at: datetime | None = None
     updated_at: datetime | None = None
+    source: str | None = None
 
     @property
     def is_terminal(self) -> bool:

@@ -9,10 +9,11 @@ from benchgate.domain.preflight import PreflightReport
 from benchgate.domain.runs import RunSnapshot, RunStatus, is_active, is_terminal
 from benchgate.domain.values import Value
 from benchgate.errors import BackendError, BenchgateError, InvalidInput, NotFound
-from benchgate.gate.backend import Backend, within
+from benchgate.gate.backend import Backend
 from benchgate.gate.figures import clock
 from benchgate.gate.lane import Lane
 from benchgate.gate.names import ToolName
+from benchgate.gate.wire import within
 
 FACTS_SECONDS_MAX = 25
 
@@ -70,9 +71,9 @@ class FactsReader:
         A backend that starts one run at a time says which; of another one is known what was
         started through us.
         """
-        health = await self._backend.health()
-        if health.active_run_id is not None or health.is_exclusive:
-            return health.active_run_id
+        activity = await self._backend.activity()
+        if activity.active_run_id is not None or activity.is_exclusive:
+            return activity.active_run_id
         last = await self._lane.occupant()
         if last is None or last == run_id:
             return None

@@ -17,10 +17,11 @@ from benchgate.domain.lane import SENDING_MAX
 from benchgate.domain.runs import RunSnapshot, RunStatus
 from benchgate.errors import BackendError, BenchgateError, Conflict, NotFound, StoreError
 from benchgate.gate.approvals.desk import Desk, utc_now
-from benchgate.gate.backend import Backend, within
+from benchgate.gate.backend import Backend
 from benchgate.gate.endings import Changed, Ending, NotStarted, Started, not_approved, refused
 from benchgate.gate.facts import FactsReader, Obstacle
 from benchgate.gate.lane import Lane
+from benchgate.gate.wire import within
 
 logger = logging.getLogger(__name__)
 

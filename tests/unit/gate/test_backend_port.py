@@ -21,10 +21,11 @@ from benchgate.errors import (
     NotFound,
     Unauthorized,
 )
-from benchgate.gate.backend import Address, Backend
+from benchgate.gate.backend import Backend
 from benchgate.gate.embedded import EmbeddedBackend
 from benchgate.gate.responses import ANSWER_BYTES_MAX
 from benchgate.gate.whereabouts import Configured, Embedded, configured
+from benchgate.gate.wire import Address
 from benchgate.settings import Settings
 
 pytestmark = pytest.mark.anyio

@@ -9,12 +9,13 @@ import httpx
 import pytest
 import respx
 
-from benchgate.gate import backend as port
+from benchgate.gate import wire as port
 from benchgate.gate.approvals.desk import Desk
-from benchgate.gate.backend import Address, Backend
+from benchgate.gate.backend import Backend
 from benchgate.gate.facts import FactsReader, Obstacle
 from benchgate.gate.lane import Lane
 from benchgate.gate.whereabouts import Configured
+from benchgate.gate.wire import Address
 from tests.unit.asked import home_in
 
 pytestmark = pytest.mark.anyio

@@ -162,7 +162,7 @@ class Driver:
                 return comparison
             if not may_start:
                 return await self._held(comparison, NOT_SENT)
-            if not (await self._backend.health()).is_exclusive:
+            if not (await self._backend.activity()).is_exclusive:
                 return await self._held(comparison, IN_DOUBT)
             return await self._start_again(comparison, step)
         is_news = step.state is StepState.STARTING

@@ -12,8 +12,9 @@ from benchgate.domain.facts import ComparisonFacts, ListedTest
 from benchgate.domain.likeness import cautions
 from benchgate.domain.templates import Template
 from benchgate.errors import BenchgateError, Conflict, InvalidInput, NotFound
-from benchgate.gate.backend import Backend, within
+from benchgate.gate.backend import Backend
 from benchgate.gate.facts import FACTS_SECONDS_MAX, FactsReader, Obstacle
+from benchgate.gate.wire import within
 
 LOOKS_AT_A_TIME = 4
 

@@ -28,7 +28,7 @@ from benchgate.errors import BenchgateError, Conflict, InvalidInput
 from benchgate.gate.approvals import asking
 from benchgate.gate.approvals.desk import Desk, utc_now
 from benchgate.gate.approvals.inquiry import Inquiry, Matter
-from benchgate.gate.backend import Backend, within
+from benchgate.gate.backend import Backend
 from benchgate.gate.blocks import Blocks
 from benchgate.gate.comparisons.autopilot import Autopilot
 from benchgate.gate.comparisons.book import Book
@@ -37,6 +37,7 @@ from benchgate.gate.comparisons.listing import Listing
 from benchgate.gate.comparisons.matters import UNASKED, Whole, next_test_wording
 from benchgate.gate.endings import Ending, NotStarted
 from benchgate.gate.starts import Starts
+from benchgate.gate.wire import within
 
 logger = logging.getLogger(__name__)
 

@@ -15,10 +15,10 @@ from pydantic import PrivateAttr, ValidationError
 
 from benchgate.domain.text import one_line
 from benchgate.errors import BackendUnavailable, BenchgateError, InvalidInput
-from benchgate.gate.backend import within
 from benchgate.gate.blocks import Blocks
 from benchgate.gate.tools.answers import Refusal, refusal
 from benchgate.gate.tools.schemas import DROPPED_OF_ANSWERS, slim
+from benchgate.gate.wire import within
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""The ways in which backends speak, one module or package each."""

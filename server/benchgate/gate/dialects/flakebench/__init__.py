@@ -1,0 +1,1 @@
+"""What FlakeBench says, turned into values that know no dialect."""

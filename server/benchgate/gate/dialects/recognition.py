@@ -1,0 +1,53 @@
+"""Finds out from a server's answers which dialect it speaks."""
+
+from collections.abc import Callable
+
+from pydantic import Field, TypeAdapter
+
+from benchgate.domain.values import Value
+from benchgate.errors import BackendUnavailable, BenchgateError, Unauthorized
+from benchgate.gate.dialects.flakebench.dialect import FlakeBench
+from benchgate.gate.dialects.port import Dialect
+from benchgate.gate.dialects.specification import Specification
+from benchgate.gate.wire import Wire
+
+
+class Features(Value):
+    """What a server says that it can do, as far as servers are told apart by it."""
+
+    max_comparisons: int | None = None
+
+
+class Info(Value):
+    """What `GET /api/info` tells, as far as servers are told apart by it."""
+
+    features: Features = Field(default_factory=Features)
+
+
+# Tried in this order; who shows none of these signs is taken at the specification's word.
+SIGNS: tuple[tuple[Callable[[Info], bool], Callable[[Wire], Dialect]], ...] = (
+    (lambda info: info.features.max_comparisons is not None, FlakeBench),
+)
+
+
+async def recognised(wire: Wire) -> Dialect:
+    """The dialect of the server at the other end of *wire*.
+
+    Raises:
+        BackendUnavailable: it cannot be reached.
+        Unauthorized: it does not let us in.
+    """
+    if not SIGNS or (await wire.address()).is_embedded:
+        return Specification(wire)
+    info = await _info(wire)
+    return next((speaks(wire) for sign, speaks in SIGNS if sign(info)), Specification(wire))
+
+
+async def _info(wire: Wire) -> Info:
+    try:
+        return await wire.get("/api/info", TypeAdapter(Info))
+    except (BackendUnavailable, Unauthorized):
+        raise
+    except BenchgateError:
+        # The specification has no such route, and whoever has one may fill it as they like.
+        return Info()

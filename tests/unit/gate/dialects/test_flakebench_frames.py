@@ -1,0 +1,157 @@
+"""What a frame adds to what is known of a run, and where the two contradict each other."""
+
+import pytest
+
+from benchgate.domain.runs import RunSnapshot, RunStatus
+from benchgate.gate.dialects.flakebench.snapshots import (
+    OWN_STOP,
+    freshened,
+    is_settled,
+    snapshot_of,
+    snapshot_of_frame,
+)
+from tests.unit.examples import NOON
+from tests.unit.gate.dialects.flakebench_samples import (
+    STREAMS,
+    frame_of,
+    frames_of,
+    recorded,
+)
+
+ZEROS = {"total_operations": 0, "elapsed_seconds": 0.0, "p95_latency_ms": 0.0}
+
+
+def before(name: str, **changes: object) -> RunSnapshot:
+    """What REST said of the recorded run *name* while it was live."""
+    return snapshot_of(recorded(f"rest_{name}_running", **changes))
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_recorded_stream_is_told_frame_by_frame(stream: str) -> None:
+    frames = frames_of(stream)
+    told = snapshot_of(recorded("rest_prepared", test_id=frames[0].test_id))
+    statuses: list[str] = []
+    for frame in frames:
+        told = snapshot_of_frame(frame, told, read_at=NOON)
+        statuses.append(told.status)
+        assert (told.summary, told.updated_at, told.source) == (None, NOON, "stream")
+        if frame.status in {"PREPARED", "COMPLETED", "FAILED"}:
+            assert told.metrics is None
+        else:
+            assert told.metrics is not None
+            assert told.elapsed_seconds > 0
+    ends = {"ws_failed": "FAILED", "ws_guardrail": "STOPPED"}
+    assert statuses[0] == "PREPARED"
+    assert statuses[-1] == ends.get(stream, "STOPPING")
+
+
+def test_a_frame_has_the_figures_of_its_second() -> None:
+    frame = frame_of(
+        "ws_findmax", "RUNNING", phase="MEASUREMENT", errors={"count": 175, "rate": 0.01}
+    )
+    told = snapshot_of_frame(frame, before("findmax"))
+    assert told.metrics is not None
+    assert told.metrics.error_rate == 1
+    assert told.metrics.total_queries == 18021
+    assert (told.metrics.qps, told.metrics.p95_latency_ms) == (500, 40)
+    assert (told.current_step, told.current_concurrency, told.total_steps) == (4, 10, None)
+
+
+def test_the_warm_up_is_no_part_of_what_is_counted() -> None:
+    told = snapshot_of_frame(frame_of("ws_fixed", "RUNNING", phase="WARMUP"), before("fixed"))
+    assert told.metrics is not None
+    assert (told.phase, told.metrics.total_queries) == ("WARMUP", 0)
+    assert told.current_concurrency == 10
+
+
+def test_before_the_first_operation_there_is_no_latency() -> None:
+    frame = frame_of("ws_guardrail", "STARTING", phase="PREPARING")
+    last = snapshot_of(recorded("rest_prepared", test_id=frame.test_id))
+    told = snapshot_of_frame(frame, last).metrics
+    assert told is not None
+    assert (told.qps, told.p50_latency_ms, told.error_rate) == (0, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("errors", "error_pct"),
+    [({"count": 30}, 100 * 30 / 3007), ({"rate": 7, "count": 0}, 0), ({}, None)],
+)
+def test_a_rate_of_errors_is_a_fraction_or_is_counted(
+    errors: object, error_pct: float | None
+) -> None:
+    frame = frame_of("ws_fixed", "RUNNING", phase="MEASUREMENT", errors=errors)
+    metrics = snapshot_of_frame(frame, before("fixed")).metrics
+    assert (metrics.error_rate if metrics else None) == error_pct
+
+
+def test_a_frame_without_a_clock_leaves_the_time_as_it_was() -> None:
+    frame = frame_of("ws_fixed", "RUNNING", phase="MEASUREMENT", timing=None, connections=None)
+    told = snapshot_of_frame(frame, before("fixed"))
+    assert (told.elapsed_seconds, told.current_concurrency) == (7, None)
+
+
+def test_a_phase_that_repeats_the_status_is_none() -> None:
+    frame = frame_of("ws_fixed", "RUNNING", phase="MEASUREMENT").model_copy(
+        update={"phase": "RUNNING"}
+    )
+    assert snapshot_of_frame(frame, before("fixed")).phase is None
+
+
+def test_a_frame_of_another_run_changes_nothing() -> None:
+    last = before("fixed")
+    assert snapshot_of_frame(frames_of("ws_qps")[-1], last) == last
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "COMPLETED"])
+def test_a_frame_that_is_older_than_the_end_changes_nothing(status: str) -> None:
+    last = snapshot_of(recorded("rest_failed_terminal"))
+    frame = frames_of("ws_failed")[-2].model_copy(update={"status": status})
+    assert snapshot_of_frame(frame, last) == last
+
+
+def test_the_stream_knows_a_reason_that_rest_forgets() -> None:
+    last = snapshot_of(recorded("rest_failed_terminal"))
+    assert last.reason is None
+    told = snapshot_of_frame(frames_of("ws_failed")[-1], last)
+    assert told.reason is not None
+    assert told.reason.startswith("Worker failure: 1 worker(s)")
+    assert told.summary == last.summary
+
+
+def test_a_completed_run_is_not_made_a_failure_by_the_stream() -> None:
+    last = snapshot_of(recorded("rest_fixed_terminal", test_id=frames_of("ws_failed")[0].test_id))
+    assert snapshot_of_frame(frames_of("ws_failed")[-1], last) == last
+
+
+def test_an_error_before_the_load_is_a_reason() -> None:
+    frame = frames_of("ws_failed")[-1].model_copy(update={"cancellation_reason": None})
+    frame = type(frame).model_validate(
+        frame.model_dump() | {"error": {"type": "setup_error", "message": "no table"}}
+    )
+    assert snapshot_of_frame(frame, before("failed")).reason == "no table"
+
+
+def test_our_own_stop_is_told_as_ours_by_the_stream_too() -> None:
+    told = snapshot_of_frame(frames_of("ws_failed")[-1], before("failed"), stopped_by_us=True)
+    assert (told.status, told.reason) == (RunStatus.CANCELLED, OWN_STOP)
+    assert snapshot_of_frame(frames_of("ws_failed")[-1], told) == told
+
+
+@pytest.mark.parametrize("stream", ["fixed", "findmax", "qps"])
+def test_the_last_frame_stands_in_for_figures_that_are_out_of_date(stream: str) -> None:
+    test = recorded(f"rest_{stream}_terminal", **ZEROS)
+    exact = snapshot_of(recorded(f"rest_{stream}_terminal")).summary
+    told = snapshot_of(freshened(test, frames_of(f"ws_{stream}")[-1]))
+    assert told.status == RunStatus.COMPLETED
+    assert told.summary is not None
+    assert exact is not None
+    assert told.summary.total_queries == exact.total_queries
+    assert abs(told.summary.average_qps / exact.average_qps - 1) < 0.05
+
+
+def test_a_last_frame_without_figures_stands_in_for_nothing() -> None:
+    test = recorded("rest_fixed_terminal")
+    frame = frames_of("ws_fixed")[-1].model_copy(
+        update={"ops": None, "timing": None, "errors": frames_of("ws_fixed")[0].errors}
+    )
+    assert not is_settled(freshened(test, frame))
