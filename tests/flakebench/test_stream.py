@@ -190,6 +190,17 @@ async def test_a_stream_tells_of_a_statuss_change_late(peer: Peer) -> None:
     assert [bool(one["workers"]) for one in updates] == [False, True, True]
 
 
+async def test_a_search_is_over_before_its_status_says_so(peer: Peer) -> None:
+    run_id = await started(peer.http, "tpl-findmax")
+    peer.clock.advance(45.5)
+    async with peer.watched(run_id) as socket:
+        await socket.receive_json()
+        updates = [await peer.next_update(socket) for _ in range(3)]
+    told = [(one["status"], one["find_max"]["status"]) for one in updates]
+    assert told[1:] == [("RUNNING", "COMPLETED"), ("COMPLETED", "COMPLETED")]
+    assert updates[-1]["elapsed"] == 47
+
+
 async def test_trouble_of_the_backend_looks_like_a_normal_close(peer: Peer) -> None:
     run_id = await started(peer.http)
     async with peer.watched(run_id) as socket:

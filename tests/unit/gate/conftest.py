@@ -6,10 +6,11 @@ from benchgate.gate.dialects import recognition
 
 
 @pytest.fixture(autouse=True)
-def specification_is_spoken(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """The backends that these tests make up speak the specification, and are not asked for it.
+def signs(monkeypatch: pytest.MonkeyPatch) -> object:
+    """The signs by which dialects are recognised, for the tests of that.
 
-    How a dialect is recognised has tests of its own, marked `recognition`.
+    The backends that all others make up speak the specification, and are not asked for it.
     """
-    if request.node.get_closest_marker("recognition") is None:
-        monkeypatch.setattr(recognition, "SIGNS", ())
+    signs = recognition.SIGNS
+    monkeypatch.setattr(recognition, "SIGNS", ())
+    return signs

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import respx
 
-from benchgate.gate import wire as port
+from benchgate.gate import backend as port
 from benchgate.gate.approvals.desk import Desk
 from benchgate.gate.backend import Backend
 from benchgate.gate.facts import FactsReader, Obstacle

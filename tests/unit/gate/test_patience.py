@@ -12,8 +12,8 @@ from mcp import Client
 from mcp.client.context import ClientRequestContext
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, TextContent
 
+from benchgate.gate import backend as port
 from benchgate.gate import facts
-from benchgate.gate import wire as port
 from benchgate.gate.server import open_gate
 from benchgate.gate.tools import toolset
 from benchgate.gate.tools.runs import PROGRESS_STEP_SECONDS

@@ -1,0 +1,207 @@
+"""FlakeBench over HTTP: what its refusals mean, what is waited for, and what is never asked."""
+
+from collections.abc import AsyncIterator
+
+import anyio
+import pytest
+
+from benchgate.domain.runs import RunSnapshot
+from benchgate.errors import BackendUnavailable, Conflict, InvalidInput, NotFound
+from benchgate.gate.dialects.flakebench import dialect
+from benchgate.gate.dialects.flakebench.dialect import FlakeBench
+from benchgate.gate.whereabouts import Configured
+from benchgate.gate.wire import Address, Wire
+from tests.flakebench.app import ORIGIN, client
+from tests.flakebench.clock import ManualClock
+from tests.flakebench.world import World
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def world(clock: ManualClock) -> World:
+    return World(clock=clock)
+
+
+@pytest.fixture
+async def flakebench(world: World) -> AsyncIterator[FlakeBench]:
+    async with client(world) as http:
+        address = Address(url=ORIGIN, dashboard_url="http://bench.example")
+        yield FlakeBench(Wire(Configured(address), http))
+
+
+async def new_run(flakebench: FlakeBench, template_id: str = "tpl-fixed") -> str:
+    return (await flakebench.create_run(template_id)).run_id
+
+
+async def ended(flakebench: FlakeBench, clock: ManualClock, run_id: str) -> RunSnapshot:
+    """The run's end, looked at every second of the backend."""
+    for _ in range(1_000):
+        told = await flakebench.snapshot(run_id)
+        if told.is_terminal:
+            return told
+        clock.advance(1)
+    raise AssertionError("the run has not ended")
+
+
+async def test_a_run_is_what_its_test_and_its_template_tell(flakebench: FlakeBench) -> None:
+    created = await flakebench.create_run("tpl-fixed")
+    detail = await flakebench.run(created.run_id)
+    assert detail.test_id == detail.run_id == created.run_id
+    assert (detail.status, detail.template_id) == ("PREPARED", "tpl-fixed")
+    link = f"http://bench.example/dashboard/{created.run_id}"
+    assert created.dashboard_url == detail.dashboard_url == link
+
+
+async def test_a_live_run_has_no_figures_and_a_completed_one_has_its_final_ones(
+    flakebench: FlakeBench, clock: ManualClock
+) -> None:
+    run_id = await new_run(flakebench)
+    assert (await flakebench.start(run_id)).status == "STARTING"
+    clock.advance(5)
+    live = await flakebench.snapshot(run_id)
+    assert (live.status, live.metrics, live.summary) == ("RUNNING", None, None)
+    end = await ended(flakebench, clock, run_id)
+    assert end.status == "COMPLETED"
+    assert end.summary is not None
+    assert end.summary.total_queries > 0
+
+
+@pytest.mark.parametrize("template_id", ["tpl-fixed", "tpl-findmax"])
+async def test_figures_that_come_after_the_end_are_waited_for(
+    flakebench: FlakeBench, world: World, clock: ManualClock, template_id: str
+) -> None:
+    world.zero_terminal = True
+    run_id = await new_run(flakebench, template_id)
+    await flakebench.start(run_id)
+    end = await ended(flakebench, clock, run_id)
+    assert end.summary is not None
+    assert end.summary.total_queries > 0
+
+
+async def test_a_start_that_is_refused_is_told_with_the_true_reason(
+    flakebench: FlakeBench, world: World
+) -> None:
+    run_id = await new_run(flakebench)
+    del world.templates["tpl-fixed"]
+    with pytest.raises(InvalidInput, match="Template tpl-fixed not found"):
+        await flakebench.start(run_id)
+    assert world.counts.starts[run_id] == 0
+
+
+async def test_a_run_that_runs_already_is_not_started_a_second_time(
+    flakebench: FlakeBench, world: World, clock: ManualClock
+) -> None:
+    run_id = await new_run(flakebench)
+    await flakebench.start(run_id)
+    clock.advance(5)
+    with pytest.raises(Conflict, match="RUNNING already"):
+        await flakebench.start(run_id)
+    assert world.counts.starts[run_id] == 1
+
+
+async def test_a_start_that_was_refused_halfway_is_not_repeated(
+    flakebench: FlakeBench, world: World
+) -> None:
+    world.pools_missing = True
+    config = world.templates["tpl-fixed"]["config"] | {"table_type": "HYBRID"}
+    template_id = world.save("keyed", config)["template_id"]
+    run_id = await new_run(flakebench, template_id)
+    with pytest.raises(Conflict, match="value pools"):
+        await flakebench.start(run_id)
+    paths = [path for path in world.counts.requests if path.endswith("/start")]
+    assert paths == [f"POST /api/runs/{run_id}/start"]
+
+
+async def test_a_stop_is_told_as_wanted_while_the_workers_go(
+    flakebench: FlakeBench,
+    world: World,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dialect, "STOP_SECONDS_MAX", 0.1)
+    world.stop_reads_failed = True
+    run_id = await new_run(flakebench)
+    await flakebench.start(run_id)
+    clock.advance(5)
+    assert (await flakebench.stop(run_id)).status == "CANCELLING"
+    clock.advance(60)
+    await anyio.wait_all_tasks_blocked()
+    end = await ended(flakebench, clock, run_id)
+    assert end.status == "CANCELLED"
+    assert "benchgate" in (end.reason or "")
+
+
+async def test_what_is_gone_is_told_so_while_other_things_exist(flakebench: FlakeBench) -> None:
+    for asked in (flakebench.snapshot, flakebench.run, flakebench.preflight, flakebench.stop):
+        with pytest.raises(NotFound):
+            await asked("no-such-run")
+    with pytest.raises(NotFound):
+        await flakebench.create_run("no-such-template")
+    with pytest.raises(NotFound):
+        await flakebench.template("no-such-template")
+
+
+async def test_when_nothing_exists_at_all_an_outage_is_told(
+    flakebench: FlakeBench, world: World
+) -> None:
+    run_id = await new_run(flakebench)
+    world.outage = True
+    for asked in (flakebench.snapshot, flakebench.run, flakebench.preflight, flakebench.stop):
+        with pytest.raises(BackendUnavailable, match="Snowflake"):
+            await asked(run_id)
+    with pytest.raises(BackendUnavailable, match="Snowflake"):
+        await flakebench.create_run("tpl-fixed")
+
+
+async def test_the_preflight_adds_what_the_template_gives_reason_to_warn_of(
+    flakebench: FlakeBench, world: World
+) -> None:
+    writes = {"custom_point_lookup_pct": 0, "custom_range_scan_pct": 0, "custom_update_pct": 100}
+    config = world.templates["tpl-fixed"]["config"] | writes | {"concurrent_connections": 50}
+    template_id = world.save("writers", config)["template_id"]
+    ready = await flakebench.template_readiness(template_id)
+    report = await flakebench.preflight(await new_run(flakebench, template_id))
+    assert not ready.can_proceed
+    assert not report.can_proceed
+    assert {warning.source for warning in report.warnings} == {"benchgate"}
+
+
+async def test_only_a_run_that_loads_something_is_in_the_way(
+    flakebench: FlakeBench, clock: ManualClock
+) -> None:
+    assert (await flakebench.activity()).active_run_id is None
+    run_id = await new_run(flakebench)
+    assert (await flakebench.activity()).active_run_id is None
+    await flakebench.start(run_id)
+    activity = await flakebench.activity()
+    assert (activity.active_run_id, activity.is_exclusive) == (run_id, False)
+    await ended(flakebench, clock, run_id)
+    assert (await flakebench.activity()).active_run_id is None
+
+
+async def test_the_seconds_of_a_run_are_not_asked_for_before_its_end(
+    flakebench: FlakeBench, world: World, clock: ManualClock
+) -> None:
+    run_id = await new_run(flakebench)
+    await flakebench.start(run_id)
+    clock.advance(5)
+    assert (await flakebench.series(run_id)).count == 0
+    assert not world.counts.requests[f"GET /api/tests/{run_id}/metrics"]
+    await ended(flakebench, clock, run_id)
+    series = await flakebench.series(run_id)
+    assert series.count == len(series.snapshots) > 0
+
+
+async def test_lists_and_errors_are_read(flakebench: FlakeBench) -> None:
+    run_id = await new_run(flakebench)
+    assert [row.run_id for row in await flakebench.runs()] == [run_id]
+    assert "tpl-fixed" in {template.template_id for template in await flakebench.templates()}
+    assert (await flakebench.connections()).total >= 0
+    assert (await flakebench.errors(run_id)).test_id == run_id
+    assert await flakebench.readiness(run_id) is None
