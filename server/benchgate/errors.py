@@ -121,6 +121,8 @@ class BackendError(BenchgateError):
     hint = "Read the backend's message; if it is not a benchmark backend, correct the URL."
     # Whether what was asked may still reach the backend and be done, after nobody waits for it.
     may_be_on_its_way: bool = False
+    # The reason that the backend gave besides its message, where it gave one.
+    debug: str | None = None
 
 
 class BackendUnavailable(BackendError):

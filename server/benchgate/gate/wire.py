@@ -6,8 +6,8 @@ found out by reading the state. Knows no path and no payload.
 """
 
 import math
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Protocol, TypeVar
 
 import anyio
@@ -15,13 +15,23 @@ import httpx
 from pydantic import SecretStr, TypeAdapter
 
 from benchgate.domain.values import Value
-from benchgate.errors import BackendUnavailable, Unauthorized
-from benchgate.gate.responses import content_of, our_errors, parsed
+from benchgate.errors import BackendError, BackendUnavailable, Unauthorized
+from benchgate.gate.responses import (
+    PACKING,
+    REDIRECT_HINT,
+    content_of,
+    destination,
+    our_errors,
+    parsed,
+)
 
 REQUEST_TIMEOUT_SECONDS = 20
 CONNECT_SECONDS_MAX = 3
 # So lately has a backend answered that it can be taken to be there still.
 ALIVE_SECONDS = 0.5
+REDIRECTS_MAX = 2
+# The redirects after which method and body stay what they were.
+FAITHFUL_REDIRECTS = frozenset({307, 308})
 
 Shape = TypeVar("Shape")
 
@@ -49,6 +59,19 @@ class Whereabouts(Protocol):
 
     async def find(self) -> Address | None:
         """The address, if that is known without starting anything."""
+        ...
+
+
+class Frames(Protocol):
+    """What a backend tells by itself, as text frames, one after the other."""
+
+    async def next(self, *, seconds_max: float) -> str:
+        """The next text frame, waited for at most *seconds_max*.
+
+        Raises:
+            BackendUnavailable: the stream has ended, or told nothing in that time.
+            BackendError: the frame is too large; the stream is of no more use.
+        """
         ...
 
 
@@ -112,11 +135,36 @@ class Wire:
         Raises:
             BenchgateError: it refuses, or cannot be reached or understood.
         """
-        # What changes something is sent only once: so first make sure that it can arrive, unless
-        # the backend has answered at this moment.
+        # What changes something is sent only once: so first make sure that it can arrive.
+        await self._sure_address()
+        return await self._ask("POST", path, shape, body=body, seconds_max=seconds_max)
+
+    @asynccontextmanager
+    async def stream(self, path: str) -> AsyncGenerator[Frames]:
+        """The frames that the WebSocket at *path* tells; nothing is sent to it.
+
+        Raises:
+            BackendUnavailable: the backend cannot be reached, or does not answer in time.
+            BackendError: it refuses, redirects, or does not speak WebSocket.
+        """
+        from benchgate.gate.frames import opened  # noqa: PLC0415 - start-up imports little
+
+        address = await self._sure_address()
+        with our_errors():
+            request = self._http.build_request(
+                "GET",
+                address.url + path,
+                headers=_headers(address),
+                timeout=httpx.Timeout(None, connect=CONNECT_SECONDS_MAX),
+            )
+        async with opened(self._http, request) as frames:
+            yield frames
+
+    async def _sure_address(self) -> Address:
+        """Where it is now, looked up anew unless it has answered at this moment."""
         if self._address is None or anyio.current_time() - self._heard_at > ALIVE_SECONDS:
             self._address = await self._whereabouts.find() or await self._whereabouts.ensure()
-        return await self._ask("POST", path, shape, body=body, seconds_max=seconds_max)
+        return self._address
 
     async def _ask(
         self,
@@ -129,21 +177,72 @@ class Wire:
     ) -> Shape:
         address = await self.address()
         timeout = httpx.Timeout(seconds_max or REQUEST_TIMEOUT_SECONDS, connect=CONNECT_SECONDS_MAX)
-        headers = {"Accept": "application/json"}
-        if address.token:
-            headers["Authorization"] = f"Bearer {address.token.get_secret_value()}"
         with our_errors():
             request = self._http.build_request(
-                method, address.url + path, headers=headers, json=body, timeout=timeout
+                method, address.url + path, headers=_headers(address), json=body, timeout=timeout
             )
             with anyio.fail_after(seconds_max or REQUEST_TIMEOUT_SECONDS):
-                response = await self._http.send(request, stream=True)
-                try:
-                    content = await content_of(response)
-                finally:
-                    await response.aclose()
+                response, content = await self._answer(request)
         self._heard_at = anyio.current_time()
         return parsed(response, content, shape)
+
+    async def _answer(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+        """The answer to *request*, or to the same one where the server says that it belongs.
+
+        A redirect names a path, and never a server: whatever it says, the request and its token
+        go where the request was meant to go.
+        """
+        for _ in range(REDIRECTS_MAX):
+            response, content = await self._sent(request)
+            moved = _moved(response)
+            if moved is None:
+                return response, content
+            request = httpx.Request(
+                request.method,
+                moved,
+                headers=request.headers,
+                content=request.content,
+                extensions=request.extensions,
+            )
+        response, content = await self._sent(request)
+        if _moved(response) is not None:
+            raise BackendError(
+                f"The backend redirects again and again, at last to {destination(response)}.",
+                hint=REDIRECT_HINT,
+            )
+        return response, content
+
+    async def _sent(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+        response = await self._http.send(request, stream=True, follow_redirects=False)
+        try:
+            return response, await content_of(response)
+        finally:
+            await response.aclose()
+
+
+def _headers(address: Address) -> dict[str, str]:
+    headers = {"Accept": "application/json", "Accept-Encoding": PACKING}
+    if address.token:
+        headers["Authorization"] = f"Bearer {address.token.get_secret_value()}"
+    return headers
+
+
+def _moved(response: httpx.Response) -> httpx.URL | None:
+    """Where on the same server a redirect leads, if it does; its scheme is not taken over.
+
+    A server behind one that ends TLS does not know by which scheme it is reached, and so names
+    another one, with that one's usual port.
+    """
+    if response.status_code not in FAITHFUL_REDIRECTS or not response.has_redirect_location:
+        return None
+    asked = response.request.url
+    try:
+        named = asked.join(response.headers["Location"])
+    except (httpx.InvalidURL, ValueError):
+        return None
+    if (named.host, named.port) != (asked.host, asked.port):
+        return None
+    return asked.copy_with(raw_path=named.raw_path)
 
 
 @contextmanager

@@ -90,7 +90,11 @@ async def test_a_status_that_nobody_knows_is_passed_on(backend: Backend) -> None
     [
         ({"status_code": 404, "json": {"detail": "Run not found: r1"}}, NotFound, "r1"),
         ({"status_code": 409, "json": {"detail": "Run x is active"}}, Conflict, "x is active"),
-        ({"status_code": 422, "json": {"detail": [{"field": "f"}]}}, InvalidInput, "field"),
+        (
+            {"status_code": 422, "json": {"detail": [{"field": "f", "rule": "r"}]}},
+            InvalidInput,
+            "f: r",
+        ),
         ({"status_code": 400, "json": {"detail": "no"}}, InvalidInput, "no"),
         ({"status_code": 404, "text": "<h1>nginx</h1>"}, BackendError, "404"),
         ({"status_code": 401, "json": {"detail": "who?"}}, Unauthorized, "credentials"),
