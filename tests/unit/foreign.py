@@ -3,21 +3,25 @@
 from collections.abc import Callable
 from typing import Any
 
+from benchgate.domain import cost
 from benchgate.domain.approvals import Channel, ExecutionMode
 from benchgate.domain.compared import cautions_of, compared
 from benchgate.domain.comparisons import Comparison, ComparisonState
-from benchgate.domain.contract import ConnectionView, ErrorRow, ErrorSummary
+from benchgate.domain.contract import ErrorRow, ErrorSummary
 from benchgate.domain.evidence import Evidence
 from benchgate.domain.facts import Difference, differences
 from benchgate.domain.likeness import Caution, CautionKind
+from benchgate.domain.pages import Page
 from benchgate.domain.preflight import PreflightWarning, Severity
 from benchgate.domain.progress import ProgressLine
 from benchgate.domain.results import hand_over
 from benchgate.domain.runs import RunSnapshot
 from benchgate.gate.comparisons.service import View
+from benchgate.gate.dialects.port import Unreadable
 from benchgate.gate.endings import Offer
-from benchgate.gate.tools.answers import OpenComparison
-from benchgate.gate.tools.results import Page
+from benchgate.gate.tools.answers import ConnectionLine, OpenComparison, TemplateLine
+from benchgate.gate.tools.catalog import ConnectionRow, TemplateRow
+from benchgate.gate.tools.results import Page as ResultsPage
 from tests.unit.comparing import comparison_of, result_of_run
 from tests.unit.examples import (
     METRICS,
@@ -28,7 +32,6 @@ from tests.unit.examples import (
     facts_of,
     report_of,
     snapshot_of,
-    template_of,
 )
 
 DASHBOARD = "http://127.0.0.1:40613/dashboard/run-789xyz?key=4n1uZl0Qw9yXb2Tt"
@@ -93,15 +96,40 @@ def foreign_changes(text: str) -> tuple[Difference, ...]:
     return (*known, *[told] * (12 - len(known)))
 
 
-def foreign_connection(text: str) -> ConnectionView:
-    return ConnectionView(
+def foreign_templates(text: str) -> Facts:
+    """Two of thirty that can be read, and seven that cannot."""
+    line = TemplateLine(
+        template_id=text,
+        template_name=text,
+        target=text,
+        table_type=text,
+        load_mode=text,
+        load=text,
+        workload=text,
+        expected_seconds=65,
+        last_used_on=text,
+    )
+    row = TemplateRow(line=line, cost=cost.estimate(config_of()))
+    return {
+        "page": Page[object](entries=(), first=1, total=30, next_cursor=text),
+        "rows": (row, row),
+        "unreadable": [Unreadable(template_name=text, reason=text)] * 7,
+    }
+
+
+def foreign_connections(text: str) -> Facts:
+    line = ConnectionLine(
         connection_id=text,
         connection_name=text,
         connection_type=text,
-        host=text,
-        port=5_432,
+        server=text,
         username=text,
+        has_password=True,
+        has_private_key=True,
     )
+    row = ConnectionRow(line=line, is_active=False)
+    page = Page[object](entries=(), first=1, total=30, next_cursor=text)
+    return {"page": page, "rows": (row, row)}
 
 
 def foreign_errors(text: str) -> ErrorSummary:
@@ -201,13 +229,9 @@ def foreign_results(text: str) -> Facts:
         "comparison": comparison,
         "cautions": cautions_of(comparison),
         "is_local": False,
-        "pages": [Page(variant=text, run=foreign_run(text))],
+        "pages": [ResultsPage(variant=text, run=foreign_run(text))],
         "ended_count": 2,
     }
-
-
-def foreign_config(text: str) -> Any:
-    return config_of(database=text, schema=text, table_name=text)
 
 
 HOSTILE: dict[str, Callable[[str], Facts]] = {
@@ -249,13 +273,8 @@ HOSTILE: dict[str, Callable[[str], Facts]] = {
         "runs": [foreign_run(text), foreign_run(text)],
     },
     "errors": lambda text: {"run": foreign_run(text), "summary": foreign_errors(text)},
-    "templates": lambda text: {
-        "templates": [
-            template_of(template_id=text, template_name=text, config=foreign_config(text))
-        ],
-        "total": 30,
-    },
-    "connections": lambda text: {"connections": (foreign_connection(text),)},
+    "templates": foreign_templates,
+    "connections": foreign_connections,
     "error": lambda text: {"code": text, "message": text, "hint": text},
     "creation_failed": lambda text: {"message": text, "hint": text},
     "connection_lost": lambda text: {

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from mcp.types import CallToolResult, ContentBlock, ResourceLink, TextContent
-from pydantic import Field
+from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict
 
 from benchgate.domain.answers import StartOutcome
 from benchgate.domain.approvals import ApprovalState
@@ -14,37 +15,59 @@ from benchgate.domain.runs import LiveMetrics, Summary
 from benchgate.domain.values import Value
 
 
-class TemplateLine(Value):
+def _all_told(schema: JsonDict) -> None:
+    """Say of no field that it is always there: whoever reads sees it, and pays for each name."""
+    schema.pop("required")
+
+
+class Listing(Value):
+    """What is told in lists, with as small a schema as can be."""
+
+    model_config = ConfigDict(json_schema_extra=_all_told)
+
+
+class TemplateLine(Listing):
     """A template in few words."""
 
     template_id: str
     template_name: str
     target: str
+    table_type: str
     load_mode: str
+    load: str
+    workload: str
     expected_seconds: int | None = None
-    estimated_cost: float | None = Field(default=None, description="Credits")
+    estimated_cost: float | None = Field(default=None, description="Credits; per step of a search")
+    last_used_on: str | None = None
 
 
-class TemplatesAnswer(Value):
-    """Templates, newest first; `total` counts those that were left out too."""
+class TemplatesAnswer(Listing):
+    """A page, newest first."""
 
     templates: tuple[TemplateLine, ...]
     total: int
+    next_cursor: str | None = None
+    unreadable: int | None = None
 
 
-class ConnectionLine(Value):
+class ConnectionLine(Listing):
     """A connection in few words; never a secret."""
 
     connection_id: str
     connection_name: str
     connection_type: str
+    server: str | None = None
+    username: str | None = None
     has_password: bool
+    has_private_key: bool | None = None
 
 
-class ConnectionsAnswer(Value):
-    """The saved connections."""
+class ConnectionsAnswer(Listing):
+    """A page, newest first."""
 
     connections: tuple[ConnectionLine, ...]
+    total: int
+    next_cursor: str | None = None
 
 
 class CreatedAnswer(Value):

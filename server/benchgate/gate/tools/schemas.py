@@ -5,8 +5,8 @@ from typing import Any
 
 # What says nothing that the name and the rest do not say.
 DROPPED = frozenset({"title", "$defs"})
-# Nor do limits say anything to whoever reads an answer: they bind whoever writes it.
-DROPPED_OF_ANSWERS = DROPPED | {"minimum", "maximum"}
+# Nor do limits and defaults say anything to whoever reads an answer: they bind whoever writes it.
+DROPPED_OF_ANSWERS = DROPPED | {"minimum", "maximum", "default"}
 
 
 def slim(schema: Mapping[str, Any], *, dropped: frozenset[str] = DROPPED) -> dict[str, Any]:
