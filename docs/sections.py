@@ -90,6 +90,19 @@ async def prompts() -> str:
     return _table(("Prompt", "Arguments", "What it is for"), rows)
 
 
+async def resources() -> str:
+    """What can be read, first what is listed and then what is read by its id."""
+    async with _client() as client:
+        listed = (await client.list_resources()).resources
+        offered = (await client.list_resource_templates()).resource_templates
+    shown = [(one.uri, one) for one in listed] + [(one.uri_template, one) for one in offered]
+    rows = [
+        (f"`{uri}`", (one.description or "").partition("\n")[0], f"`{one.mime_type}`")
+        for uri, one in shown
+    ]
+    return _table(("Resource", "What it is", "Type"), rows)
+
+
 async def settings() -> str:
     """Every environment variable that is read."""
     rows = [
@@ -151,6 +164,7 @@ async def generic_query_keys() -> str:
 GENERATORS: dict[str, Callable[[], Awaitable[str]]] = {
     "tools": tools,
     "prompts": prompts,
+    "resources": resources,
     "settings": settings,
     "run-states": run_states,
     "approval-states": approval_states,

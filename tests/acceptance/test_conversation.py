@@ -150,6 +150,7 @@ async def test_connections_are_listed_without_any_secret(home: Home, era: Era) -
         "connection_id": saved["connection_id"],
         "connection_name": f"staging {era}",
         "connection_type": "POSTGRES",
+        "server": "127.0.0.1",
         "has_password": False,
     }
     assert f"staging {era}" in text_of(result)

@@ -99,12 +99,13 @@ def _cost(run: Run, live: Live | None) -> float | None:
 def _settled(run: Run) -> LiveMetrics:
     summary = run.summary
     if summary is None:
-        return LiveMetrics()
+        return LiveMetrics(active_connections=0, total_queries=0)
     return LiveMetrics(
         qps=summary.average_qps,
         p50_latency_ms=summary.p50_latency_ms,
         p95_latency_ms=summary.p95_latency_ms,
         p99_latency_ms=summary.p99_latency_ms,
         error_rate=summary.error_rate,
+        active_connections=0,
         total_queries=summary.total_queries,
     )

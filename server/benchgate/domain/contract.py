@@ -146,12 +146,12 @@ class MetricsFrame(Value):
     latency_p95_ms: float | None
     latency_p99_ms: float | None
     error_rate: float
-    active_connections: int
+    active_connections: int | None
     status: str
     phase: str | None
     elapsed_seconds: float
     expected_seconds: float | None
-    total_queries: int
+    total_queries: int | None
 
 
 class SeriesPoint(Value):

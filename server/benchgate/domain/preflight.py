@@ -32,9 +32,8 @@ class PreflightWarning(Value):
     message: str
     recommendations: tuple[str, ...] = ()
     details: dict[str, Any] = Field(default_factory=dict[str, Any])
-    source: Literal["backend", "benchgate"] = Field(
-        default="backend", description="Who found it: the backend, or benchgate in its stead"
-    )
+    # Who found it: the backend, or benchgate in its stead.
+    source: Literal["backend", "benchgate"] = "backend"
 
     @field_validator("source", mode="before")
     @classmethod

@@ -110,15 +110,15 @@ def is_active(status: str) -> bool:
 
 
 class LiveMetrics(Value):
-    """The last second of a live run."""
+    """The last second of a live run; None where nobody knows a figure."""
 
     qps: float = Field(default=0, ge=0)
     p50_latency_ms: float | None = None
     p95_latency_ms: float | None = None
     p99_latency_ms: float | None = None
     error_rate: float = Field(default=0, ge=0, le=100, description="Percent of operations")
-    active_connections: int = Field(default=0, ge=0)
-    total_queries: int = Field(default=0, ge=0, description="Since the measurement began")
+    active_connections: int | None = Field(default=None, ge=0)
+    total_queries: int | None = Field(default=None, ge=0, description="Since the measurement began")
 
 
 class Summary(Value):
@@ -137,6 +137,8 @@ class RunSnapshot(Value):
 
     `status` and `phase` are strings, because a backend may know states that we do not. `source` is
     the way on which the newest of it came: `rest` or `stream`, None where only one is known.
+    `best_concurrency` and `best_qps` are the most that a search has found stable so far.
+    `is_settled` says that it has ended and nothing more is to be learned of it, figures included.
     """
 
     run_id: str
@@ -151,6 +153,8 @@ class RunSnapshot(Value):
     current_step: int | None = None
     total_steps: int | None = None
     current_concurrency: int | None = None
+    best_concurrency: int | None = None
+    best_qps: float | None = None
     metrics: LiveMetrics | None = None
     summary: Summary | None = None
     estimated_cost: float | None = None
@@ -158,6 +162,7 @@ class RunSnapshot(Value):
     started_at: datetime | None = None
     updated_at: datetime | None = None
     source: str | None = None
+    is_settled: bool = False
 
     @property
     def is_terminal(self) -> bool:
@@ -175,3 +180,21 @@ class RunSnapshot(Value):
         if not self.expected_seconds:
             return None
         return round(min(100.0, 100 * self.elapsed_seconds / self.expected_seconds), 1)
+
+
+class OwnStop(Value):
+    """A stop that benchgate itself asked for; a backend may tell it as a failure.
+
+    `status` is as what the run counts once it has ended: CANCELLED on a person's request, STOPPED
+    for a condition.
+    """
+
+    status: RunStatus = RunStatus.CANCELLED
+    reason: str = "Stopped on request through benchgate"
+
+
+class Sighting(Value):
+    """What is remembered of a run: what was last known, and whether its end was our wish."""
+
+    snapshot: RunSnapshot | None = None
+    own_stop: OwnStop | None = None

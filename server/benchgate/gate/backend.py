@@ -4,11 +4,13 @@ Callers see values of the domain and never a backend's own shapes. Which dialect
 is found out from its answers, remembered, and found out anew after it has not been understood.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import httpx
 
+from benchgate.domain.bounds import Bound
 from benchgate.domain.contract import (
     ConnectionList,
     ErrorSummary,
@@ -21,24 +23,57 @@ from benchgate.domain.contract import (
     TemplateReadiness,
 )
 from benchgate.domain.preflight import PreflightReport
-from benchgate.domain.runs import RunSnapshot
-from benchgate.domain.templates import Template, TemplateDraft
-from benchgate.errors import BackendError, BenchgateError
-from benchgate.gate.dialects.port import Activity, Dialect
+from benchgate.domain.runs import OwnStop, RunSnapshot, RunStatus
+from benchgate.domain.templates import Template, TemplateConfig, TemplateDraft
+from benchgate.errors import BackendError, BackendUnavailable, BenchgateError
+from benchgate.gate.dialects.port import Activity, Dialect, Shelf, Stream
 from benchgate.gate.dialects.recognition import recognised
+from benchgate.gate.sightings import Sightings
 from benchgate.gate.wire import Whereabouts, Wire, within
 
 LOOK_AFTER_ACT_SECONDS_MAX = 5
+# With these a backend answers a stop that came too late to have stopped anything.
+ENDED_BEFORE = frozenset({RunStatus.COMPLETED, RunStatus.FAILED})
 
 T = TypeVar("T")
+
+
+class Noted:
+    """A stream of which all that it tells is remembered."""
+
+    def __init__(self, stream: Stream, sightings: Sightings) -> None:
+        """Pass on what *stream* tells, and note it in *sightings*."""
+        self._stream = stream
+        self._sightings = sightings
+
+    async def next(self, last: RunSnapshot, *, seconds_max: float) -> RunSnapshot:
+        """What the next message adds to *last*; *last* itself where it adds nothing.
+
+        Raises:
+            BackendError: nothing came in time, or nothing more will come.
+        """
+        snapshot = await self._stream.next(last, seconds_max=seconds_max)
+        if snapshot is not last:
+            await self._sightings.note(snapshot)
+        return snapshot
 
 
 class Backend:
     """A backend, typed."""
 
-    def __init__(self, whereabouts: Whereabouts, http: httpx.AsyncClient) -> None:
-        """Speak through *http*, which the caller owns, to wherever *whereabouts* says."""
+    def __init__(
+        self,
+        whereabouts: Whereabouts,
+        http: httpx.AsyncClient,
+        *,
+        sightings: Sightings | None = None,
+    ) -> None:
+        """Speak through *http*, which the caller owns, to wherever *whereabouts* says.
+
+        What is read of runs goes into *sightings*.
+        """
         self._wire = Wire(whereabouts, http)
+        self._sightings = sightings or Sightings()
         self._dialect: Dialect | None = None
 
     @property
@@ -50,8 +85,12 @@ class Backend:
         """Whether there is a backend to ask without starting one."""
         return await self._wire.is_known_alive()
 
+    async def shelf(self) -> Shelf:
+        """All saved templates, and which of them cannot be read."""
+        return await self._ask(lambda it: it.shelf())
+
     async def templates(self) -> list[Template]:
-        """All saved templates, newest first."""
+        """All saved templates that can be read, newest first."""
         return await self._ask(lambda it: it.templates())
 
     async def template(self, template_id: str) -> Template:
@@ -101,13 +140,46 @@ class Backend:
         """
         return await self._ask(lambda it: it.start(run_id, acknowledged=acknowledged))
 
-    async def stop(self, run_id: str) -> RunChanged:
-        """Stop a run."""
-        return await self._ask(lambda it: it.stop(run_id))
+    async def stop(self, run_id: str, *, own_stop: OwnStop | None = None) -> RunChanged:
+        """Stop a run, on a person's request unless *own_stop* says otherwise.
+
+        That it was our wish is remembered before it is sent.
+        """
+        await self._sightings.note_stop(run_id, own_stop or OwnStop())
+        changed = await self._ask(lambda it: it.stop(run_id))
+        if changed.status in ENDED_BEFORE:
+            await self._sightings.forget_stop(run_id)
+        return changed
 
     async def snapshot(self, run_id: str) -> RunSnapshot:
-        """The newest known state of a run."""
-        return await self._ask(lambda it: it.snapshot(run_id))
+        """The newest known state of a run; of one that is known to have ended, also without it.
+
+        Raises:
+            BenchgateError: it cannot be asked about.
+        """
+        try:
+            snapshot = await self._ask(lambda it: it.snapshot(run_id))
+        except BackendUnavailable as exc:
+            last = (await self._sightings.recall(run_id)).snapshot
+            if last is not None and last.is_settled:
+                return last
+            raise _with_last(exc, last) from exc
+        await self._sightings.note(snapshot)
+        return snapshot
+
+    @asynccontextmanager
+    async def stream(self, run_id: str) -> AsyncGenerator[Stream]:
+        """The run's own stream; whether there is such a run has to be known before.
+
+        Raises:
+            BackendError: it cannot be opened.
+        """
+        async with (await self._recognised()).stream(run_id) as stream:
+            yield Noted(stream, self._sightings)
+
+    async def bound(self, config: TemplateConfig) -> Bound | None:
+        """When a run must be stopped by us, because the backend would never end it by itself."""
+        return (await self._recognised()).bound(config)
 
     async def snapshot_or(self, told: RunSnapshot) -> RunSnapshot:
         """The newest known state, or *told* by an act that worked where only the look fails."""
@@ -130,10 +202,25 @@ class Backend:
         return await self._ask(lambda it: it.activity())
 
     async def _ask(self, act: Callable[[Dialect], Awaitable[T]]) -> T:
-        dialect = self._dialect = self._dialect or await recognised(self._wire)
+        dialect = await self._recognised()
         try:
             return await act(dialect)
         except BackendError:
             # Another server may answer at that address by now, in a dialect of its own.
             self._dialect = None
             raise
+
+    async def _recognised(self) -> Dialect:
+        if self._dialect is None:
+            self._dialect = await recognised(self._wire, self._sightings)
+        return self._dialect
+
+
+def _with_last(exc: BackendUnavailable, last: RunSnapshot | None) -> BackendUnavailable:
+    """*exc*, with what was last known of the run."""
+    if last is None or last.updated_at is None:
+        return exc
+    at = last.updated_at.strftime("%H:%M:%S UTC")
+    told = BackendUnavailable(f"{exc} The run was last seen {last.status}, at {at}.", hint=exc.hint)
+    told.may_be_on_its_way = exc.may_be_on_its_way
+    return told

@@ -22,7 +22,7 @@ from mcp.types import (
 from benchgate.domain.text import one_line
 from benchgate.domain.values import Value
 from benchgate.gate.guides import GUIDES
-from benchgate.gate.names import SERIES_URI, SUMMARY_URI
+from benchgate.gate.names import RESULTS_URI, RUN_URI, SERIES_URI, SUMMARY_URI, TEMPLATE_URI
 
 VALUES_MAX = 100
 VALUE_CHARACTERS_MAX = 2_000
@@ -33,8 +33,8 @@ PROMPT_ARGUMENTS: dict[str, frozenset[str]] = {
     guide.name.value: frozenset(argument.name for argument in guide.arguments) for guide in GUIDES
 }
 RESOURCE_ARGUMENTS: dict[str, frozenset[str]] = {
-    uri: frozenset({"run_id"}) for uri in (SUMMARY_URI, SERIES_URI)
-}
+    uri: frozenset({"run_id"}) for uri in (RUN_URI, SUMMARY_URI, SERIES_URI, RESULTS_URI)
+} | {TEMPLATE_URI: frozenset({"template_id"})}
 TEMPLATE_ARGUMENTS = frozenset({"template_id", "tests"})
 LIST_ARGUMENTS = frozenset({"run_ids", "tests"})
 

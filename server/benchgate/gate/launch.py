@@ -21,6 +21,7 @@ from benchgate.gate.backend import Backend
 from benchgate.gate.endings import Changed, Ending, NotStarted, Started, not_approved, refused
 from benchgate.gate.facts import FactsReader, Obstacle
 from benchgate.gate.lane import Lane
+from benchgate.gate.live import Live
 from benchgate.gate.wire import within
 
 logger = logging.getLogger(__name__)
@@ -40,12 +41,18 @@ NOT_KNOWN = (
 class Launch:
     """Starts runs, each on one yes, or on the yes to a whole that covers it."""
 
-    def __init__(self, backend: Backend, desk: Desk, *, facts: FactsReader, lane: Lane) -> None:
-        """Start on *backend*, with approvals from *desk* that must still fit the *facts*."""
+    def __init__(
+        self, backend: Backend, desk: Desk, *, facts: FactsReader, lane: Lane, live: Live
+    ) -> None:
+        """Start on *backend*, with approvals from *desk* that must still fit the *facts*.
+
+        What has started is watched in *live*.
+        """
         self._backend = backend
         self._desk = desk
         self._facts = facts
         self._lane = lane
+        self._live = live
         # Not a set: of two calls for one run, the one that comes too late ends first.
         self._starting: list[str] = []
 
@@ -149,8 +156,9 @@ class Launch:
             result = ("" if ending.in_doubt else NOT_STARTED) + ending.reason
             await self._settle(approval_id, result, _not_begun(ending))
             return ending
-        # Beside the look at the run, since both only tell what has happened.
         snapshot = ending.snapshot
+        self._live.keep(facts.run_id)
+        # Beside the look at the run, since both only tell what has happened.
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._settle, approval_id, snapshot.status, _begun(snapshot))
             snapshot = await self._backend.snapshot_or(snapshot)

@@ -1,30 +1,51 @@
 """Watches a run or a comparison for a bounded time and tells when there is something to tell.
 
-Knows nothing of tools or texts: snapshots come from a reader, and go to a listener.
+Knows nothing of tools or texts: snapshots come from a feed, and go to a listener.
 """
 
 import math
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import anyio
 
 from benchgate.domain.approvals import Approval, ApprovalState
 from benchgate.domain.comparisons import ComparisonState
 from benchgate.domain.runs import RunSnapshot, is_active
-from benchgate.errors import BackendUnavailable
 from benchgate.gate.comparisons.service import View
 
 POLL_INTERVAL_SECONDS = 1
 ANSWER_INTERVAL_SECONDS = 0.5
+# The backend's own limit for a request ends the look before, with the reason.
+FIRST_LOOK_SECONDS_MAX = 25
 WAIT_SECONDS_MAX = 25
 CHECK_SECONDS_MIN = 2
 LATE_SECONDS_MAX = 1.5
 
-Read = Callable[[], Awaitable[RunSnapshot]]
 Listen = Callable[[RunSnapshot], Awaitable[None]]
 
 
-async def watch(read: Read, listen: Listen, *, wait_seconds: float) -> RunSnapshot:
+class Feed(Protocol):
+    """What is known of one run, as it becomes known."""
+
+    async def first(self, *, seconds_max: float) -> RunSnapshot:
+        """What is known now.
+
+        Raises:
+            BenchgateError: it cannot be read.
+        """
+        ...
+
+    async def newer(self, than: RunSnapshot, *, seconds_max: float) -> RunSnapshot:
+        """What is known as soon as more is known than *than*, or after *seconds_max*.
+
+        Raises:
+            BenchgateError: nothing could be read when the time was over.
+        """
+        ...
+
+
+async def watch(feed: Feed, listen: Listen, *, wait_seconds: float) -> RunSnapshot:
     """The newest snapshot after at most *wait_seconds*, earlier if the run needs attention.
 
     A status that nobody knows is news when it comes; one that is there from the first look is
@@ -35,19 +56,14 @@ async def watch(read: Read, listen: Listen, *, wait_seconds: float) -> RunSnapsh
         BackendUnavailable: it could not be reached at the first look, or at the last.
     """
     deadline = anyio.current_time() + min(wait_seconds, WAIT_SECONDS_MAX)
-    first = snapshot = await read()
+    first = snapshot = await feed.first(seconds_max=FIRST_LOOK_SECONDS_MAX)
     while True:
         left_seconds = deadline - anyio.current_time()
         is_news = not snapshot.is_known and snapshot.status != first.status
         if left_seconds <= 0 or is_news or not is_active(snapshot.status):
             return snapshot
         await listen(snapshot)
-        await anyio.sleep(min(POLL_INTERVAL_SECONDS, left_seconds))
-        try:
-            snapshot = await read()
-        except BackendUnavailable:
-            if anyio.current_time() + POLL_INTERVAL_SECONDS >= deadline:
-                raise
+        snapshot = await feed.newer(snapshot, seconds_max=left_seconds)
 
 
 async def watch_comparison(

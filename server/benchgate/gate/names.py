@@ -38,5 +38,10 @@ class GuideName(StrEnum):
 UNKNOWN_COMPARISON_HINT = (
     f"Use an id that {ToolName.CREATE_COMPARISON} gave, on the backend that it was made for."
 )
+# The resources: one list, and what can be read of each run and template in it.
+RUNS_URI = "benchgate://runs"
+RUN_URI = "benchgate://runs/{run_id}"
 SUMMARY_URI = "benchgate://runs/{run_id}/summary.csv"
 SERIES_URI = "benchgate://runs/{run_id}/series.csv"
+RESULTS_URI = "benchgate://runs/{run_id}/results.json"
+TEMPLATE_URI = "benchgate://templates/{template_id}"

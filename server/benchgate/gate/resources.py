@@ -5,29 +5,24 @@ Readers are handed in; where the figures come from is theirs to know.
 
 import csv
 import io
-import re
 import unicodedata
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from mcp.server import MCPServer
-from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from benchgate.domain.contract import Series
 from benchgate.domain.results import RunResult, result_of
 from benchgate.domain.runs import RunSnapshot
 from benchgate.domain.text import one_line
-from benchgate.domain.values import ID_PATTERN
-from benchgate.errors import BenchgateError, NotFound
+from benchgate.gate.lookups import looked_up
 from benchgate.gate.names import SERIES_URI, SUMMARY_URI
 
 CSV_TYPE = "text/csv"
-SHOWN_CHARACTERS_MAX = 80
 # A spreadsheet takes a cell that begins so for a formula, in full width too.
 FORMULA_STARTS = frozenset("=+-@")
 
-Shape = TypeVar("Shape")
 Cell = str | int | float | bool | datetime | None
 
 SUMMARY_COLUMNS = (
@@ -116,7 +111,7 @@ def register(
         mime_type=CSV_TYPE,
     )
     async def summary(run_id: str) -> str:
-        return summary_csv(result_of(await _read(read_snapshot, run_id)))
+        return summary_csv(result_of(await looked_up(read_snapshot, run_id, noun="run")))
 
     @server.resource(
         SERIES_URI,
@@ -126,20 +121,7 @@ def register(
         mime_type=CSV_TYPE,
     )
     async def series(run_id: str) -> str:
-        return series_csv(await _read(read_series, run_id))
-
-
-async def _read(reader: Callable[[str], Awaitable[Shape]], run_id: str) -> Shape:
-    # Checked here, because it arrives percent-decoded: with slashes and newlines, if it has any.
-    if not re.fullmatch(ID_PATTERN, run_id):
-        shown = one_line(run_id, SHOWN_CHARACTERS_MAX)
-        raise ResourceNotFoundError(f"There is no run {shown!r}.")
-    try:
-        return await reader(run_id)
-    except NotFound as exc:
-        raise ResourceNotFoundError(exc.advice) from exc
-    except BenchgateError as exc:
-        raise ResourceError(exc.advice) from exc
+        return series_csv(await looked_up(read_series, run_id, noun="run"))
 
 
 def _csv(columns: tuple[str, ...], rows: Iterable[tuple[Cell, ...]]) -> str:

@@ -20,15 +20,17 @@ from mcp.server.transport_security import TransportSecuritySettings
 import benchgate
 from benchgate.domain.approvals import Channel
 from benchgate.errors import BenchgateError, SettingsError
-from benchgate.gate import completions, guides, resources
+from benchgate.gate import completions, documents, guides, resources
 from benchgate.gate.approvals.desk import Desk
 from benchgate.gate.approvals.page import ApprovalsPage
 from benchgate.gate.approvals.pin import Pin
 from benchgate.gate.backend import Backend
+from benchgate.gate.certificates import Trust
 from benchgate.gate.comparisons.autopilot import Pace
 from benchgate.gate.completions import Known
 from benchgate.gate.embedded import EmbeddedBackend
 from benchgate.gate.home import GateHome
+from benchgate.gate.sightings import Sightings
 from benchgate.gate.tools.catalog import CatalogTools
 from benchgate.gate.tools.comparisons import ComparisonTools
 from benchgate.gate.tools.results import ResultTools
@@ -50,20 +52,28 @@ async def open_gate(
     """The whole gate, wired; what it opened on the way is closed at the end.
 
     *address* is where the server itself is reached over HTTP, if it is: the approvals page is
-    then a part of it, and else a small server of its own. *pace* is that of comparisons.
+    then a part of it, and else a small server of its own. *pace* is that of what goes on by itself.
     """
     home = GateHome(settings)
     desk, pin = Desk(home), Pin(home)
     # No proxy and no redirect: the backend's token travels to the backend alone.
     async with (
-        httpx.AsyncClient(follow_redirects=False, trust_env=False) as http,
+        httpx.AsyncClient(follow_redirects=False, trust_env=False, verify=Trust()) as http,
         ApprovalsPage(desk, pin, address=address) as page,
     ):
         embedded = EmbeddedBackend(settings.data_dir, http)
         whereabouts = configured(settings) or Embedded(embedded, settings)
-        works = Works(home, Backend(whereabouts, http), desk=desk, page=page, pin=pin, pace=pace)
+        sightings = Sightings(desk, backend=whereabouts.identity)
+        backend = Backend(whereabouts, http, sightings=sightings)
+        works = Works(home, backend, desk=desk, sightings=sightings, page=page, pin=pin, pace=pace)
         try:
-            async with works.autopilot:
+            async with (
+                sightings,
+                works.live,
+                works.announcements,
+                works.warden,
+                works.autopilot,
+            ):
                 yield wire(works, page)
         finally:
             embedded.release()
@@ -83,6 +93,7 @@ def wire(works: Works, page: ApprovalsPage) -> MCPServer[Any]:
             catalog=CatalogTools(backend=backend, blocks=blocks),
             runs=RunTools(
                 backend=backend,
+                live=works.live,
                 starts=works.starts,
                 comparisons=works.comparisons,
                 desk=works.desk,
@@ -104,14 +115,24 @@ def wire(works: Works, page: ApprovalsPage) -> MCPServer[Any]:
             codec=works.keys,
             ttl=settings.question_ttl_seconds + STATE_GRACE_SECONDS,
         ),
+        subscriptions=works.announcements.bus,
         log_level="WARNING",
     )
     if PAGE_CHANNELS & {*settings.approval_channels}:
         page.register(server)
     guides.register(server, blocks)
-    resources.register(server, read_snapshot=backend.snapshot, read_series=backend.series)
+    _offer_resources(server, works)
     completions.register(server, lambda: known(backend))
     return server
+
+
+def _offer_resources(server: MCPServer[Any], works: Works) -> None:
+    read_snapshot, read_evidence = works.live.snapshot, works.desk.evidence
+    documents.register(
+        server, works.backend, read_snapshot=read_snapshot, read_evidence=read_evidence
+    )
+    resources.register(server, read_snapshot=read_snapshot, read_series=works.backend.series)
+    works.announcements.register(server)
 
 
 async def known(backend: Backend) -> Known:

@@ -72,6 +72,16 @@ LANES = sa.Table(
     sa.Column("until", UtcDateTime),
 )
 
+SIGHTINGS = sa.Table(
+    "sightings",
+    METADATA,
+    sa.Column("backend", sa.String(64), primary_key=True),
+    sa.Column("run_id", sa.String(200), primary_key=True),
+    sa.Column("snapshot", sa.Text),
+    sa.Column("own_stop", sa.Text),
+    sa.Column("seen_at", UtcDateTime, nullable=False),
+)
+
 # A change is never edited once it is released, so it says in SQL what it does, and does not take
 # the tables above, which are those of the newest change. Both databases read this SQL.
 FIRST_TABLES = (
@@ -142,6 +152,18 @@ COMPARISON_TABLES = (
     )
     """,
 )
+SIGHTING_TABLES = (
+    """
+    CREATE TABLE sightings (
+        backend VARCHAR(64) NOT NULL,
+        run_id VARCHAR(200) NOT NULL,
+        snapshot TEXT,
+        own_stop TEXT,
+        seen_at {moment} NOT NULL,
+        PRIMARY KEY (backend, run_id)
+    )
+    """,
+)
 MOMENTS = {"sqlite": "DATETIME", "postgresql": "TIMESTAMP WITH TIME ZONE"}
 
 
@@ -153,13 +175,17 @@ def _comparison_tables(connection: sa.Connection) -> None:
     _execute(connection, COMPARISON_TABLES)
 
 
+def _sighting_tables(connection: sa.Connection) -> None:
+    _execute(connection, SIGHTING_TABLES)
+
+
 def _execute(connection: sa.Connection, statements: Sequence[str]) -> None:
     moment = MOMENTS[connection.dialect.name]
     for statement in statements:
         connection.execute(sa.text(statement.format(moment=moment)))
 
 
-CHANGES: Sequence[Change] = (_first_tables, _comparison_tables)
+CHANGES: Sequence[Change] = (_first_tables, _comparison_tables, _sighting_tables)
 
 
 def open_store(url: str) -> sa.Engine:

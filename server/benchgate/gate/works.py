@@ -3,8 +3,11 @@
 A part of the composition root, which alone uses it; nothing is opened or asked yet.
 """
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
+from benchgate.gate.announcements import Announcements
 from benchgate.gate.approvals.channels import Channels
 from benchgate.gate.approvals.chat import Chat
 from benchgate.gate.approvals.desk import Desk
@@ -25,7 +28,11 @@ from benchgate.gate.facts import FactsReader
 from benchgate.gate.home import GateHome
 from benchgate.gate.lane import Lane
 from benchgate.gate.launch import Launch
+from benchgate.gate.live import Live
+from benchgate.gate.monitor import FIRST_LOOK_SECONDS_MAX
+from benchgate.gate.sightings import Sightings
 from benchgate.gate.starts import Starts
+from benchgate.gate.warden import Warden
 
 
 class Works:
@@ -37,11 +44,12 @@ class Works:
         backend: Backend,
         *,
         desk: Desk,
+        sightings: Sightings,
         page: ApprovalsPage,
         pin: Pin,
         pace: Pace | None = None,
     ) -> None:
-        """Everything over *backend*, with the record of *desk*."""
+        """Everything over *backend*, with the record of *desk*; what it reads is in *sightings*."""
         self.settings = home.settings
         self.backend = backend
         self.desk = desk
@@ -50,14 +58,19 @@ class Works:
         # This process life's own: another one never has it, whatever its process id.
         lane = Lane(desk, backend=backend.identity, owner=uuid4().hex)
         facts = FactsReader(backend, lane)
-        launch = Launch(backend, desk, facts=facts, lane=lane)
+        self.live = Live(backend)
+        self.announcements = Announcements(self._watched, is_known_alive=backend.is_known_alive)
+        sightings.listen(self.announcements.heard)
+        self.warden = Warden(backend, lane, live=self.live, sightings=sightings, pace=pace)
+        launch = Launch(backend, desk, facts=facts, lane=lane, live=self.live)
         inquiry = self._inquiry(page, pin)
         self.starts = Starts(inquiry, facts=facts, launch=launch, blocks=self.blocks)
         book = Book(desk, lane)
-        driver = Driver(backend, book, desk=desk, facts=facts, launch=launch)
+        driver = Driver(backend, book, desk=desk, facts=facts, launch=launch, live=self.live)
         self.autopilot = Autopilot(book, driver, pace=pace)
         self.comparisons = Comparisons(
             backend=backend,
+            live=self.live,
             book=book,
             desk=desk,
             driver=driver,
@@ -67,6 +80,13 @@ class Works:
             starts=self.starts,
             blocks=self.blocks,
         )
+
+    @asynccontextmanager
+    async def _watched(self, run_id: str) -> AsyncGenerator[None]:
+        """A run that somebody subscribed to; one that does not exist is not watched."""
+        async with self.live.watching(run_id) as watch:
+            await watch.first(seconds_max=FIRST_LOOK_SECONDS_MAX)
+            yield
 
     def _inquiry(self, page: ApprovalsPage, pin: Pin) -> Inquiry:
         settings = self.settings

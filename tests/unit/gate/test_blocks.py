@@ -10,6 +10,7 @@ from benchgate.domain.approvals import ApprovalState, Channel
 from benchgate.domain.contract import ErrorRow, ErrorSummary
 from benchgate.domain.evidence import Evidence
 from benchgate.domain.failures import FailureKind
+from benchgate.domain.pages import Page
 from benchgate.domain.preflight import PreflightReport
 from benchgate.domain.results import hand_over
 from benchgate.domain.runs import RunStatus
@@ -267,8 +268,9 @@ def test_a_lost_connection_is_troubleshot_where_the_backend_is(embedded: bool, s
 
 
 def test_empty_lists_say_so() -> None:
-    assert "None found" in BLOCKS.render("templates", templates=[], total=0)
-    assert "None saved" in BLOCKS.render("connections", connections=())
+    page = Page[object](entries=(), first=1, total=0)
+    assert "None found" in BLOCKS.render("templates", page=page, rows=(), unreadable=())
+    assert "None found" in BLOCKS.render("connections", page=page, rows=())
     none = ErrorSummary(test_id="t")
     assert "No errors" in BLOCKS.render("errors", run=snapshot_of("COMPLETED"), summary=none)
     unread = ErrorSummary(test_id="t", available=False)

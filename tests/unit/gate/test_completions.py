@@ -12,7 +12,7 @@ from mcp.types import INVALID_PARAMS, Completion, PromptReference, ResourceTempl
 
 from benchgate.gate import completions
 from benchgate.gate.completions import ANSWER_SECONDS_MAX, VALUES_MAX, Known
-from benchgate.gate.names import SERIES_URI, SUMMARY_URI
+from benchgate.gate.names import RESULTS_URI, RUN_URI, SERIES_URI, SUMMARY_URI, TEMPLATE_URI
 
 pytestmark = pytest.mark.anyio
 
@@ -88,9 +88,14 @@ async def test_an_argument_is_completed_by_what_begins_like_it(
     assert (found.values, found.total, found.has_more) == (values, len(values), False)
 
 
-@pytest.mark.parametrize("uri", [SUMMARY_URI, SERIES_URI])
+@pytest.mark.parametrize("uri", [RUN_URI, SUMMARY_URI, SERIES_URI, RESULTS_URI])
 async def test_the_run_of_a_resource_is_completed(client: Client, uri: str) -> None:
     assert (await completed(client, resource(uri), "run_id", "o")).values == ["other"]
+
+
+async def test_the_template_of_a_resource_is_completed(client: Client) -> None:
+    found = await completed(client, resource(TEMPLATE_URI), "template_id", "orders")
+    assert found.values == ["tpl-b", "tpl-a"]
 
 
 async def test_more_than_a_hundred_are_cut_and_counted(client: Client, source: Source) -> None:
@@ -118,6 +123,7 @@ async def test_whoever_types_does_not_wait_for_a_slow_backend(
         ("resource", "monitor_run", "run_id", ""),
         ("resource", "benchgate://runs/{run_id}/secrets", "run_id", ""),
         ("resource", SUMMARY_URI, "id", ""),
+        ("resource", TEMPLATE_URI, "run_id", ""),
         ("prompt", "monitor_run", "run_id", "r" * 5_000),
     ],
 )

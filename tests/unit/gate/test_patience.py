@@ -63,6 +63,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def backend() -> Iterator[respx.MockRouter]:
     with respx.mock(base_url=URL, assert_all_called=False) as router:
+        router.get(path__startswith="/ws/").respond(404, json={"detail": "Not Found"})
         yield router
 
 

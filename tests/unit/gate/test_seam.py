@@ -26,7 +26,7 @@ async def test_an_unforeseen_error_keeps_its_words_from_the_model(
     async def broken(_: Backend) -> None:
         raise RuntimeError("password=hunter2 at line 7")
 
-    monkeypatch.setattr(Backend, "templates", broken)
+    monkeypatch.setattr(Backend, "shelf", broken)
     async with open_gate(Settings(data_dir=tmp_path)) as server, Client(server, mode=era) as client:
         with caplog.at_level(logging.ERROR):
             result = await client.call_tool("list_templates", {})

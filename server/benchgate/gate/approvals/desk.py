@@ -204,7 +204,7 @@ class Desk:
             return None
         try:
             return await self.do(
-                lambda record: record.newest(subject_id, at=utc_now()), only_looks=True
+                lambda record: record.newest(subject_id, at=utc_now()), may_be_left=True
             )
         except StoreError:
             # What a run is does not depend on it.
@@ -225,22 +225,22 @@ class Desk:
             return found, record.head()
 
         try:
-            return await self.do(look, only_looks=True)
+            return await self.do(look, may_be_left=True)
         except StoreError:
             logger.exception("The record cannot tell on which yes the runs were started")
             return [], None
 
-    async def do(self, act: "Callable[[Record], T]", *, only_looks: bool = False) -> T:
+    async def do(self, act: "Callable[[Record], T]", *, may_be_left: bool = False) -> T:
         """What *act* does with the record, in a thread of its own.
 
-        A caller who goes away does not interrupt it, unless it *only_looks*. What takes too long
+        A caller who goes away waits for it first, unless it *may_be_left*. What takes too long
         is left to itself: it still counts, but nobody acts on it; a yes taken so starts nothing.
 
         Raises:
             StoreError: the record cannot be used, or does not answer in time.
         """
         try:
-            with anyio.fail_after(RECORD_SECONDS_MAX, shield=not only_looks):
+            with anyio.fail_after(RECORD_SECONDS_MAX, shield=not may_be_left):
                 record = await self._opened()
                 return await to_thread.run_sync(act, record, abandon_on_cancel=True)
         except TimeoutError as exc:

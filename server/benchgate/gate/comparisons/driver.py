@@ -32,6 +32,7 @@ from benchgate.gate.backend import Backend
 from benchgate.gate.comparisons.book import Book
 from benchgate.gate.facts import FactsReader, Obstacle
 from benchgate.gate.launch import Launch
+from benchgate.gate.live import Live
 
 SETTLE_MAX = timedelta(minutes=5)
 WAIT_MAX = timedelta(hours=1)
@@ -48,10 +49,18 @@ class Driver:
     """Takes turns."""
 
     def __init__(
-        self, backend: Backend, book: Book, *, desk: Desk, facts: FactsReader, launch: Launch
+        self,
+        backend: Backend,
+        book: Book,
+        *,
+        desk: Desk,
+        facts: FactsReader,
+        launch: Launch,
+        live: Live,
     ) -> None:
-        """Runs are prepared on *backend* and started through *launch* alone."""
+        """Runs are prepared on *backend*, started through *launch* alone, and seen in *live*."""
         self._backend = backend
+        self._live = live
         self._book = book
         self._desk = desk
         self._facts = facts
@@ -154,7 +163,7 @@ class Driver:
         """See where the run stands, and record what is news."""
         assert step.run_id is not None, "what is under way has an id"
         try:
-            snapshot = await self._backend.snapshot(step.run_id)
+            snapshot = await self._live.snapshot(step.run_id)
         except NotFound as gone:
             return await self._told(comparison, ComparisonEvent.MISS, reason=str(gone))
         if snapshot.status == RunStatus.PREPARED:
@@ -165,6 +174,8 @@ class Driver:
             if not (await self._backend.activity()).is_exclusive:
                 return await self._held(comparison, IN_DOUBT)
             return await self._start_again(comparison, step)
+        if is_active(snapshot.status):
+            self._live.keep(step.run_id)
         is_news = step.state is StepState.STARTING
         is_news |= comparison.state is ComparisonState.INTERRUPTED
         if is_news:

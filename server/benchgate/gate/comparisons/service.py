@@ -36,6 +36,7 @@ from benchgate.gate.comparisons.driver import Driver
 from benchgate.gate.comparisons.listing import Listing
 from benchgate.gate.comparisons.matters import UNASKED, Whole, next_test_wording
 from benchgate.gate.endings import Ending, NotStarted
+from benchgate.gate.live import Live
 from benchgate.gate.starts import Starts
 from benchgate.gate.wire import within
 
@@ -70,6 +71,7 @@ class Comparisons:
         self,
         *,
         backend: Backend,
+        live: Live,
         book: Book,
         desk: Desk,
         driver: Driver,
@@ -79,8 +81,9 @@ class Comparisons:
         starts: Starts,
         blocks: Blocks,
     ) -> None:
-        """Keep them in *book*; questions go through *inquiry*."""
+        """Keep them in *book*; questions go through *inquiry*, and what runs is seen in *live*."""
         self._backend = backend
+        self._live = live
         self._book = book
         self._desk = desk
         self._driver = driver
@@ -148,7 +151,7 @@ class Comparisons:
             return View(comparison=comparison)
         assert comparison.step is not None, "what is under way has a run"
         told = RunSnapshot(run_id=comparison.step.run_id or "", status="STARTING")
-        return View(comparison=comparison, live=await self._backend.snapshot_or(told))
+        return View(comparison=comparison, live=await self._live.snapshot_or(told))
 
     async def of_run(self, run_id: str) -> Comparison | None:
         """The comparison that a run belongs to, as far as the record can tell."""

@@ -4,8 +4,10 @@ A dialect is one module, or package, that speaks over a wire. Another one is add
 and naming it in the table of those that are recognised.
 """
 
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from benchgate.domain.bounds import Bound
 from benchgate.domain.contract import (
     ConnectionList,
     ErrorSummary,
@@ -18,8 +20,8 @@ from benchgate.domain.contract import (
     TemplateReadiness,
 )
 from benchgate.domain.preflight import PreflightReport
-from benchgate.domain.runs import RunSnapshot
-from benchgate.domain.templates import Template, TemplateDraft
+from benchgate.domain.runs import RunSnapshot, Sighting
+from benchgate.domain.templates import Template, TemplateConfig, TemplateDraft
 from benchgate.domain.values import Value
 
 
@@ -33,11 +35,52 @@ class Activity(Value):
     is_exclusive: bool = False
 
 
+class Unreadable(Value):
+    """A saved template of which no run could be made, and why not."""
+
+    template_name: str
+    reason: str
+
+
+class Shelf(Value):
+    """All saved templates: those that can be read, newest first, and those that cannot."""
+
+    templates: tuple[Template, ...]
+    unreadable: tuple[Unreadable, ...] = ()
+
+
+class Memory(Protocol):
+    """Remembers of a run what a backend forgets."""
+
+    async def recall(self, run_id: str, *, anew: bool = False) -> Sighting:
+        """What is remembered of the run; an empty sighting where nothing is.
+
+        *anew*: another process may have stopped it since it was last asked about here.
+        """
+        ...
+
+
+class Stream(Protocol):
+    """A run's news, as they come."""
+
+    async def next(self, last: RunSnapshot, *, seconds_max: float) -> RunSnapshot:
+        """What the next message adds to *last*; *last* itself where it adds nothing.
+
+        Raises:
+            BackendError: nothing came in time, or nothing more will come.
+        """
+        ...
+
+
 class Dialect(Protocol):
     """One way in which a backend speaks."""
 
+    async def shelf(self) -> Shelf:
+        """All saved templates, one that cannot be read among them hides no other."""
+        ...
+
     async def templates(self) -> list[Template]:
-        """All saved templates, newest first."""
+        """All saved templates that can be read, newest first."""
         ...
 
     async def template(self, template_id: str) -> Template:
@@ -93,6 +136,14 @@ class Dialect(Protocol):
 
     async def snapshot(self, run_id: str) -> RunSnapshot:
         """The newest known state of a run."""
+        ...
+
+    def stream(self, run_id: str) -> AbstractAsyncContextManager[Stream]:
+        """The run's own stream; whether there is such a run has to be known before."""
+        ...
+
+    def bound(self, config: TemplateConfig) -> Bound | None:
+        """When a run must be stopped by us, because the backend would never end it by itself."""
         ...
 
     async def series(self, run_id: str) -> Series:

@@ -7,7 +7,7 @@ from pydantic import Field, TypeAdapter
 from benchgate.domain.values import Value
 from benchgate.errors import BackendUnavailable, BenchgateError, Unauthorized
 from benchgate.gate.dialects.flakebench.dialect import FlakeBench
-from benchgate.gate.dialects.port import Dialect
+from benchgate.gate.dialects.port import Dialect, Memory
 from benchgate.gate.dialects.specification import Specification
 from benchgate.gate.wire import Wire
 
@@ -25,13 +25,13 @@ class Info(Value):
 
 
 # Tried in this order; who shows none of these signs is taken at the specification's word.
-SIGNS: tuple[tuple[Callable[[Info], bool], Callable[[Wire], Dialect]], ...] = (
+SIGNS: tuple[tuple[Callable[[Info], bool], Callable[[Wire, Memory], Dialect]], ...] = (
     (lambda info: info.features.max_comparisons is not None, FlakeBench),
 )
 
 
-async def recognised(wire: Wire) -> Dialect:
-    """The dialect of the server at the other end of *wire*.
+async def recognised(wire: Wire, memory: Memory) -> Dialect:
+    """The dialect of the server at the other end of *wire*; *memory* is for one that forgets.
 
     Raises:
         BackendUnavailable: it cannot be reached.
@@ -40,7 +40,8 @@ async def recognised(wire: Wire) -> Dialect:
     if not SIGNS or (await wire.address()).is_embedded:
         return Specification(wire)
     info = await _info(wire)
-    return next((speaks(wire) for sign, speaks in SIGNS if sign(info)), Specification(wire))
+    speaks = next((speaks for sign, speaks in SIGNS if sign(info)), None)
+    return speaks(wire, memory) if speaks else Specification(wire)
 
 
 async def _info(wire: Wire) -> Info:

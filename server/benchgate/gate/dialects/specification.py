@@ -1,9 +1,12 @@
 """The dialect of the specification: the embedded backend's, and that of others which keep to it."""
 
 from collections import OrderedDict
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 from pydantic import TypeAdapter
 
+from benchgate.domain.bounds import Bound
 from benchgate.domain.contract import (
     ConnectionList,
     ErrorSummary,
@@ -19,10 +22,11 @@ from benchgate.domain.contract import (
     TestStatus,
 )
 from benchgate.domain.preflight import PreflightReport, may_proceed, warnings_of
-from benchgate.domain.runs import RunSnapshot
-from benchgate.domain.templates import Template, TemplateDraft
+from benchgate.domain.runs import Phase, RunSnapshot, is_terminal
+from benchgate.domain.templates import Template, TemplateConfig, TemplateDraft
 from benchgate.domain.text import one_line
-from benchgate.gate.dialects.port import Activity
+from benchgate.gate.dialects.port import Activity, Shelf
+from benchgate.gate.dialects.specification_stream import Metrics
 from benchgate.gate.wire import Wire
 
 REMEMBERED_RUNS_MAX = 1_000
@@ -35,6 +39,10 @@ class Specification:
         """Speak over *wire*."""
         self._wire = wire
         self._test_ids: OrderedDict[str, str] = OrderedDict()
+
+    async def shelf(self) -> Shelf:
+        """All saved templates: who keeps to the specification saves none that cannot be run."""
+        return Shelf(templates=tuple(await self.templates()))
 
     async def templates(self) -> list[Template]:
         """All saved templates, newest first."""
@@ -120,6 +128,16 @@ class Specification:
         status = await self._wire.get(f"/api/tests/{test_id}/", TypeAdapter(TestStatus))
         return _snapshot(run_id, status, dashboard_url=self._wire.link(status.dashboard_url))
 
+    @asynccontextmanager
+    async def stream(self, run_id: str) -> AsyncGenerator[Metrics]:
+        """The run's metrics, one frame a second."""
+        async with self._wire.stream(f"/ws/runs/{run_id}/metrics") as frames:
+            yield Metrics(frames)
+
+    def bound(self, config: TemplateConfig) -> Bound | None:  # noqa: ARG002 - the port's
+        """None: a backend that keeps to the specification ends its runs by itself."""
+        return None
+
     async def series(self, run_id: str) -> Series:
         """The run's seconds."""
         test_id = await self._test_id(run_id)
@@ -168,4 +186,6 @@ def _snapshot(run_id: str, status: TestStatus, *, dashboard_url: str | None) -> 
         dashboard_url=dashboard_url,
         started_at=status.started_at,
         updated_at=status.updated_at,
+        source="rest",
+        is_settled=is_terminal(status.status) and status.phase != Phase.PROCESSING,
     )

@@ -111,9 +111,9 @@ class ComparisonTools:
         comparison_id: ComparisonId | None = None,
         wait_seconds: WaitSeconds = 0,
     ) -> Annotated[CallToolResult, ComparisonAnswer]:
-        """Read a comparison's progress, waiting for news of it at most wait_seconds.
+        """Read a comparison's progress, waiting for news at most wait_seconds.
 
-        Repeat with next_check_seconds as wait_seconds. Without an id: lists the open ones.
+        Repeat with next_check_seconds as wait_seconds. Without an id: the open ones.
         """
         if comparison_id is None:
             return await self._open()

@@ -17,6 +17,7 @@ from benchgate.gate.backend import Backend
 from benchgate.gate.blocks import Blocks
 from benchgate.gate.comparisons.service import Comparisons
 from benchgate.gate.endings import NotStarted, Started
+from benchgate.gate.live import Live
 from benchgate.gate.starts import Starts
 from benchgate.gate.tools.answers import (
     CreatedAnswer,
@@ -40,13 +41,18 @@ class RunTools:
         self,
         *,
         backend: Backend,
+        live: Live,
         starts: Starts,
         comparisons: Comparisons,
         desk: Desk,
         blocks: Blocks,
     ) -> None:
-        """Act on *backend*, start through *starts* alone, look at *desk*, and tell in *blocks*."""
+        """Act on *backend*, start through *starts* alone, and tell in *blocks*.
+
+        What goes on is seen in *live*, and what was answered at *desk*.
+        """
         self._backend = backend
+        self._live = live
         self._comparisons = comparisons
         self._starts = starts
         self._desk = desk
@@ -126,9 +132,8 @@ class RunTools:
             line = self._blocks.render("progress_line", run=run).strip()
             await ctx.report_progress(told_seconds, run.expected_seconds, line)
 
-        run = await monitor.watch(
-            lambda: self._backend.snapshot(run_id), tell, wait_seconds=wait_seconds
-        )
+        async with self._live.watching(run_id) as feed:
+            run = await monitor.watch(feed, tell, wait_seconds=wait_seconds)
         approval = None
         if run.status == RunStatus.PREPARED:
             approval = await monitor.until_answered(

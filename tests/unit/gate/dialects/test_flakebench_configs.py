@@ -101,8 +101,8 @@ def test_a_template_that_cannot_be_run_says_why_and_hides_no_other(
         template_of(bad)
     shelf = shelf_of([bad, saved_template()])
     assert [one.template_id for one in shelf.templates] == ["tpl-fixed"]
-    assert len(shelf.unreadable) == 1
-    assert shelf.unreadable[0].startswith("The template Odd one cannot be run: ")
+    assert [one.template_name for one in shelf.unreadable] == ["Odd\none"]
+    assert shelf.unreadable[0].reason.startswith("The template Odd one cannot be run: ")
 
 
 @pytest.mark.parametrize("name", TESTS)

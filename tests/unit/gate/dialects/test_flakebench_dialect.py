@@ -7,10 +7,11 @@ import pytest
 
 from benchgate.domain.runs import RunSnapshot
 from benchgate.errors import BackendUnavailable, Conflict, InvalidInput, NotFound
+from benchgate.gate.backend import Backend
+from benchgate.gate.dialects import recognition
 from benchgate.gate.dialects.flakebench import dialect
-from benchgate.gate.dialects.flakebench.dialect import FlakeBench
 from benchgate.gate.whereabouts import Configured
-from benchgate.gate.wire import Address, Wire
+from benchgate.gate.wire import Address
 from tests.flakebench.app import ORIGIN, client
 from tests.flakebench.clock import ManualClock
 from tests.flakebench.world import World
@@ -29,17 +30,20 @@ def world(clock: ManualClock) -> World:
 
 
 @pytest.fixture
-async def flakebench(world: World) -> AsyncIterator[FlakeBench]:
+async def flakebench(
+    world: World, signs: object, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Backend]:
+    monkeypatch.setattr(recognition, "SIGNS", signs)
     async with client(world) as http:
         address = Address(url=ORIGIN, dashboard_url="http://bench.example")
-        yield FlakeBench(Wire(Configured(address), http))
+        yield Backend(Configured(address), http)
 
 
-async def new_run(flakebench: FlakeBench, template_id: str = "tpl-fixed") -> str:
+async def new_run(flakebench: Backend, template_id: str = "tpl-fixed") -> str:
     return (await flakebench.create_run(template_id)).run_id
 
 
-async def ended(flakebench: FlakeBench, clock: ManualClock, run_id: str) -> RunSnapshot:
+async def ended(flakebench: Backend, clock: ManualClock, run_id: str) -> RunSnapshot:
     """The run's end, looked at every second of the backend."""
     for _ in range(1_000):
         told = await flakebench.snapshot(run_id)
@@ -49,7 +53,7 @@ async def ended(flakebench: FlakeBench, clock: ManualClock, run_id: str) -> RunS
     raise AssertionError("the run has not ended")
 
 
-async def test_a_run_is_what_its_test_and_its_template_tell(flakebench: FlakeBench) -> None:
+async def test_a_run_is_what_its_test_and_its_template_tell(flakebench: Backend) -> None:
     created = await flakebench.create_run("tpl-fixed")
     detail = await flakebench.run(created.run_id)
     assert detail.test_id == detail.run_id == created.run_id
@@ -59,7 +63,7 @@ async def test_a_run_is_what_its_test_and_its_template_tell(flakebench: FlakeBen
 
 
 async def test_a_live_run_has_no_figures_and_a_completed_one_has_its_final_ones(
-    flakebench: FlakeBench, clock: ManualClock
+    flakebench: Backend, clock: ManualClock
 ) -> None:
     run_id = await new_run(flakebench)
     assert (await flakebench.start(run_id)).status == "STARTING"
@@ -74,7 +78,7 @@ async def test_a_live_run_has_no_figures_and_a_completed_one_has_its_final_ones(
 
 @pytest.mark.parametrize("template_id", ["tpl-fixed", "tpl-findmax"])
 async def test_figures_that_come_after_the_end_are_waited_for(
-    flakebench: FlakeBench, world: World, clock: ManualClock, template_id: str
+    flakebench: Backend, world: World, clock: ManualClock, template_id: str
 ) -> None:
     world.zero_terminal = True
     run_id = await new_run(flakebench, template_id)
@@ -85,7 +89,7 @@ async def test_figures_that_come_after_the_end_are_waited_for(
 
 
 async def test_a_start_that_is_refused_is_told_with_the_true_reason(
-    flakebench: FlakeBench, world: World
+    flakebench: Backend, world: World
 ) -> None:
     run_id = await new_run(flakebench)
     del world.templates["tpl-fixed"]
@@ -95,7 +99,7 @@ async def test_a_start_that_is_refused_is_told_with_the_true_reason(
 
 
 async def test_a_run_that_runs_already_is_not_started_a_second_time(
-    flakebench: FlakeBench, world: World, clock: ManualClock
+    flakebench: Backend, world: World, clock: ManualClock
 ) -> None:
     run_id = await new_run(flakebench)
     await flakebench.start(run_id)
@@ -106,7 +110,7 @@ async def test_a_run_that_runs_already_is_not_started_a_second_time(
 
 
 async def test_a_start_that_was_refused_halfway_is_not_repeated(
-    flakebench: FlakeBench, world: World
+    flakebench: Backend, world: World
 ) -> None:
     world.pools_missing = True
     config = world.templates["tpl-fixed"]["config"] | {"table_type": "HYBRID"}
@@ -119,7 +123,7 @@ async def test_a_start_that_was_refused_halfway_is_not_repeated(
 
 
 async def test_a_stop_is_told_as_wanted_while_the_workers_go(
-    flakebench: FlakeBench,
+    flakebench: Backend,
     world: World,
     clock: ManualClock,
     monkeypatch: pytest.MonkeyPatch,
@@ -137,7 +141,7 @@ async def test_a_stop_is_told_as_wanted_while_the_workers_go(
     assert "benchgate" in (end.reason or "")
 
 
-async def test_what_is_gone_is_told_so_while_other_things_exist(flakebench: FlakeBench) -> None:
+async def test_what_is_gone_is_told_so_while_other_things_exist(flakebench: Backend) -> None:
     for asked in (flakebench.snapshot, flakebench.run, flakebench.preflight, flakebench.stop):
         with pytest.raises(NotFound):
             await asked("no-such-run")
@@ -148,7 +152,7 @@ async def test_what_is_gone_is_told_so_while_other_things_exist(flakebench: Flak
 
 
 async def test_when_nothing_exists_at_all_an_outage_is_told(
-    flakebench: FlakeBench, world: World
+    flakebench: Backend, world: World
 ) -> None:
     run_id = await new_run(flakebench)
     world.outage = True
@@ -160,7 +164,7 @@ async def test_when_nothing_exists_at_all_an_outage_is_told(
 
 
 async def test_the_preflight_adds_what_the_template_gives_reason_to_warn_of(
-    flakebench: FlakeBench, world: World
+    flakebench: Backend, world: World
 ) -> None:
     writes = {"custom_point_lookup_pct": 0, "custom_range_scan_pct": 0, "custom_update_pct": 100}
     config = world.templates["tpl-fixed"]["config"] | writes | {"concurrent_connections": 50}
@@ -173,7 +177,7 @@ async def test_the_preflight_adds_what_the_template_gives_reason_to_warn_of(
 
 
 async def test_only_a_run_that_loads_something_is_in_the_way(
-    flakebench: FlakeBench, clock: ManualClock
+    flakebench: Backend, clock: ManualClock
 ) -> None:
     assert (await flakebench.activity()).active_run_id is None
     run_id = await new_run(flakebench)
@@ -186,7 +190,7 @@ async def test_only_a_run_that_loads_something_is_in_the_way(
 
 
 async def test_the_seconds_of_a_run_are_not_asked_for_before_its_end(
-    flakebench: FlakeBench, world: World, clock: ManualClock
+    flakebench: Backend, world: World, clock: ManualClock
 ) -> None:
     run_id = await new_run(flakebench)
     await flakebench.start(run_id)
@@ -198,7 +202,7 @@ async def test_the_seconds_of_a_run_are_not_asked_for_before_its_end(
     assert series.count == len(series.snapshots) > 0
 
 
-async def test_lists_and_errors_are_read(flakebench: FlakeBench) -> None:
+async def test_lists_and_errors_are_read(flakebench: Backend) -> None:
     run_id = await new_run(flakebench)
     assert [row.run_id for row in await flakebench.runs()] == [run_id]
     assert "tpl-fixed" in {template.template_id for template in await flakebench.templates()}

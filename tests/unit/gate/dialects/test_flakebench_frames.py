@@ -2,11 +2,8 @@
 
 import pytest
 
-from benchgate.domain.runs import RunSnapshot, RunStatus
+from benchgate.domain.runs import OwnStop, RunSnapshot, RunStatus
 from benchgate.gate.dialects.flakebench.snapshots import (
-    OWN_STOP,
-    freshened,
-    is_settled,
     snapshot_of,
     snapshot_of_frame,
 )
@@ -17,8 +14,6 @@ from tests.unit.gate.dialects.flakebench_samples import (
     frames_of,
     recorded,
 )
-
-ZEROS = {"total_operations": 0, "elapsed_seconds": 0.0, "p95_latency_ms": 0.0}
 
 
 def before(name: str, **changes: object) -> RunSnapshot:
@@ -132,26 +127,6 @@ def test_an_error_before_the_load_is_a_reason() -> None:
 
 
 def test_our_own_stop_is_told_as_ours_by_the_stream_too() -> None:
-    told = snapshot_of_frame(frames_of("ws_failed")[-1], before("failed"), stopped_by_us=True)
-    assert (told.status, told.reason) == (RunStatus.CANCELLED, OWN_STOP)
-    assert snapshot_of_frame(frames_of("ws_failed")[-1], told) == told
-
-
-@pytest.mark.parametrize("stream", ["fixed", "findmax", "qps"])
-def test_the_last_frame_stands_in_for_figures_that_are_out_of_date(stream: str) -> None:
-    test = recorded(f"rest_{stream}_terminal", **ZEROS)
-    exact = snapshot_of(recorded(f"rest_{stream}_terminal")).summary
-    told = snapshot_of(freshened(test, frames_of(f"ws_{stream}")[-1]))
-    assert told.status == RunStatus.COMPLETED
-    assert told.summary is not None
-    assert exact is not None
-    assert told.summary.total_queries == exact.total_queries
-    assert abs(told.summary.average_qps / exact.average_qps - 1) < 0.05
-
-
-def test_a_last_frame_without_figures_stands_in_for_nothing() -> None:
-    test = recorded("rest_fixed_terminal")
-    frame = frames_of("ws_fixed")[-1].model_copy(
-        update={"ops": None, "timing": None, "errors": frames_of("ws_fixed")[0].errors}
-    )
-    assert not is_settled(freshened(test, frame))
+    told = snapshot_of_frame(frames_of("ws_failed")[-1], before("failed"), own_stop=OwnStop())
+    assert (told.status, told.reason) == (RunStatus.CANCELLED, OwnStop().reason)
+    assert snapshot_of_frame(frames_of("ws_failed")[-1], told, own_stop=OwnStop()) == told

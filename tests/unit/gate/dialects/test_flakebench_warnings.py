@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from benchgate.domain.bounds import Bound
 from benchgate.domain.preflight import PreflightWarning, Severity, may_proceed
+from benchgate.domain.text import MESSAGE_CHARACTERS_MAX
 from benchgate.gate.dialects.flakebench.configs import template_of
 from benchgate.gate.dialects.flakebench.warnings import foreseen
 from tests.unit.gate.dialects.flakebench_samples import saved_template
@@ -116,10 +118,22 @@ def test_inserts_alone_need_no_pool() -> None:
 def test_a_search_has_no_bound_but_ours(
     scaling: dict[str, int], seconds_max: int | None, severity: Severity
 ) -> None:
-    (warning,) = warned(SEARCH | {"scaling": scaling}, search_seconds_max=seconds_max)
+    bound = None if seconds_max is None else Bound(seconds_max=seconds_max, steps_max=10)
+    (warning,) = warned(SEARCH | {"scaling": scaling}, bound=bound)
     assert (warning.title, warning.severity) == ("Search Without Bound", severity)
     assert ("benchgate stops it after 300 s" in warning.message) is (seconds_max == 300)
     assert ("Scaling allows 20 connections" in warning.message) is bool(scaling)
+    # Whoever is asked sees all of it.
+    assert len(warning.message) <= MESSAGE_CHARACTERS_MAX
+
+
+def test_the_bound_of_a_search_is_told_with_who_keeps_it() -> None:
+    scaling = {"max_workers": 9_999, "max_connections": 9_999}
+    config = SEARCH | {"scaling": scaling, "duration": 86_400, "step_duration_seconds": 10}
+    (warning,) = warned(config, bound=Bound(seconds_max=172_800, steps_max=8_640))
+    assert "benchgate stops it after 172800 s or 8640 steps" in warning.message
+    assert warning.message.endswith("the next one to start stops it.")
+    assert len(warning.message) <= MESSAGE_CHARACTERS_MAX
 
 
 @pytest.mark.parametrize(
@@ -176,7 +190,9 @@ def test_load_within_what_scaling_allows_is_no_reason(config: dict[str, Any]) ->
 
 def test_a_search_that_begins_above_its_limit_is_out_of_reach() -> None:
     config = SEARCH | {"start_concurrency": 30, "scaling": {"max_workers": 1, "max_connections": 9}}
-    assert ("Load Out of Reach of Scaling", HIGH) in severities(config, search_seconds_max=60)
+    assert ("Load Out of Reach of Scaling", HIGH) in severities(
+        config, bound=Bound(seconds_max=60, steps_max=3)
+    )
 
 
 def test_a_postgres_template_names_its_connection() -> None:

@@ -13,10 +13,10 @@ from benchgate.domain.contract import ErrorSummary as ErrorClasses
 from benchgate.domain.runs import RunStatus
 from benchgate.domain.templates import LoadMode, Template, TemplateConfig
 from benchgate.domain.text import NAME_CHARACTERS_MAX, one_line
-from benchgate.domain.values import Value
 from benchgate.errors import BackendError
 from benchgate.gate.dialects.flakebench import payloads
 from benchgate.gate.dialects.flakebench.snapshots import snapshot_of
+from benchgate.gate.dialects.port import Shelf, Unreadable
 
 # FlakeBench reads these, left empty or 0, as not given.
 DEFAULT_WHEN_FALSY = frozenset(
@@ -59,13 +59,6 @@ NOT_NAMED = "the default server of FlakeBench's environment"
 Raw = dict[str, object]
 
 
-class Shelf(Value):
-    """The templates that can be read, and of each other one its name and what is wrong with it."""
-
-    templates: tuple[Template, ...]
-    unreadable: tuple[str, ...] = ()
-
-
 def template_of(saved: payloads.Template) -> Template:
     """*saved* as a template.
 
@@ -86,12 +79,12 @@ def template_of(saved: payloads.Template) -> Template:
 def shelf_of(saved: Sequence[payloads.Template]) -> Shelf:
     """All of *saved*: one that cannot be read must not hide the others."""
     templates: list[Template] = []
-    unreadable: list[str] = []
+    unreadable: list[Unreadable] = []
     for one in saved:
         try:
             templates.append(template_of(one))
         except BackendError as exc:
-            unreadable.append(str(exc))
+            unreadable.append(Unreadable(template_name=one.template_name, reason=str(exc)))
     return Shelf(templates=tuple(templates), unreadable=tuple(unreadable))
 
 

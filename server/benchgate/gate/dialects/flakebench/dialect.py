@@ -6,11 +6,14 @@ minutes, so the figures are asked for when they are known to be counted.
 """
 
 from collections import OrderedDict
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from pydantic import TypeAdapter
 
+from benchgate.domain.bounds import Bound, bound_of
 from benchgate.domain.contract import (
     ConnectionList,
     ErrorSummary,
@@ -22,12 +25,20 @@ from benchgate.domain.contract import (
     Series,
     TemplateReadiness,
 )
-from benchgate.domain.preflight import PreflightReport, may_proceed
+from benchgate.domain.preflight import PreflightReport, PreflightWarning, may_proceed
 from benchgate.domain.runs import Phase, RunSnapshot, RunStatus, is_terminal
-from benchgate.domain.templates import Template, TemplateDraft
-from benchgate.errors import BackendError, BackendUnavailable, Conflict, NotFound
+from benchgate.domain.templates import TableType, Template, TemplateConfig, TemplateDraft
+from benchgate.errors import (
+    BackendError,
+    BackendUnavailable,
+    BenchgateError,
+    Conflict,
+    InvalidInput,
+    NotFound,
+)
 from benchgate.gate.dialects.flakebench import configs, payloads, snapshots, warnings
-from benchgate.gate.dialects.port import Activity
+from benchgate.gate.dialects.flakebench.stream import Updates
+from benchgate.gate.dialects.port import Activity, Memory, Shelf
 from benchgate.gate.wire import Wire
 
 CREATE_SECONDS_MAX = 25
@@ -58,22 +69,26 @@ TEMPLATES = TypeAdapter(list[payloads.Template])
 TEMPLATE = TypeAdapter(payloads.Template)
 TEST = TypeAdapter(payloads.Test)
 ROWS = TypeAdapter(payloads.Rows)
+WAREHOUSES = TypeAdapter(list[payloads.Warehouse])
 
 
 class FlakeBench:
     """A FlakeBench server."""
 
-    def __init__(self, wire: Wire) -> None:
-        """Speak over *wire*."""
+    def __init__(self, wire: Wire, memory: Memory) -> None:
+        """Speak over *wire*; *memory* knows why a run ended, and that the end was our wish."""
         self._wire = wire
-        # What it forgets about a run: why it ended, and that the end was our wish.
-        self._last: OrderedDict[str, RunSnapshot] = OrderedDict()
-        self._stopped: set[str] = set()
-        self._ended_at: dict[str, datetime] = {}
+        self._memory = memory
+        # When each run was first seen to have ended: its own times are not of our clock.
+        self._ended_at: OrderedDict[str, datetime] = OrderedDict()
+
+    async def shelf(self) -> Shelf:
+        """All saved templates, and which of them cannot be read."""
+        return configs.shelf_of(await self._wire.get("/api/templates/", TEMPLATES))
 
     async def templates(self) -> list[Template]:
         """All saved templates that can be read, newest first."""
-        return list(configs.shelf_of(await self._wire.get("/api/templates/", TEMPLATES)).templates)
+        return list((await self.shelf()).templates)
 
     async def template(self, template_id: str) -> Template:
         """One saved template."""
@@ -82,12 +97,19 @@ class FlakeBench:
     async def save_template(self, draft: TemplateDraft) -> Template:
         """*draft* as a new template. What it leaves open is left to the backend's defaults."""
         body = draft.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
-        return configs.template_of(await self._wire.post("/api/templates/", TEMPLATE, body=body))
+        try:
+            saved = await self._wire.post("/api/templates/", TEMPLATE, body=body)
+        except BackendError as exc:
+            # A configuration that it refuses is an internal error to it, the reason beside it.
+            if exc.debug is None:
+                raise
+            raise InvalidInput(exc.debug) from exc
+        return configs.template_of(saved)
 
     async def template_readiness(self, template_id: str) -> TemplateReadiness:
         """What speaks for or against starting a template, as far as it alone tells."""
         template = await self.template(template_id)
-        found = warnings.foreseen(template.config)
+        found = await self._foreseen(template.config)
         return TemplateReadiness(
             template=template,
             connection=await self._connection(template.config.connection_id),
@@ -144,7 +166,7 @@ class FlakeBench:
             )
         except NotFound as gone:
             raise await self._truly(gone) from gone
-        found = (*told.warnings, *warnings.foreseen((await self.run(run_id)).config))
+        found = (*told.warnings, *await self._foreseen((await self.run(run_id)).config))
         return PreflightReport(
             run_id=run_id, warnings=found, can_proceed=told.can_proceed and may_proceed(found)
         )
@@ -167,7 +189,6 @@ class FlakeBench:
 
     async def stop(self, run_id: str) -> RunChanged:
         """Stop a run, without waiting for its workers to be gone."""
-        self._stopped.add(run_id)
         try:
             return await self._change(f"/api/runs/{run_id}/stop", seconds_max=STOP_SECONDS_MAX)
         except NotFound as gone:
@@ -179,21 +200,34 @@ class FlakeBench:
 
     async def snapshot(self, run_id: str) -> RunSnapshot:
         """The newest known state of a run."""
-        last = self._last.get(run_id)
-        if last is not None and last.is_terminal:
+        sighting = await self._memory.recall(run_id)
+        last = sighting.snapshot
+        if last is not None and last.is_settled:
             return last
-        if last is not None and await self._is_being_counted(run_id):
+        if last is not None and await self._is_being_counted(last):
             counted = {"status": RunStatus.STOPPING, "phase": Phase.PROCESSING, "metrics": None}
-            return self._noted(last.model_copy(update=counted))
+            return last if last.is_terminal else last.model_copy(update=counted)
         test, read_at = await self._test(run_id), datetime.now(UTC)
+        if sighting.own_stop is None and test.status.upper() in snapshots.STOPPED_AS:
+            sighting = await self._memory.recall(run_id, anew=True)
         snapshot = snapshots.snapshot_of(
             test,
             last=last,
-            stopped_by_us=run_id in self._stopped,
-            waited_out=self._is_waited_out(test, read_at),
+            own_stop=sighting.own_stop,
+            waited_out=self._is_waited_out(test),
             read_at=read_at,
         )
-        return self._noted(snapshot.model_copy(update={"dashboard_url": self._dashboard(run_id)}))
+        return snapshot.model_copy(update={"dashboard_url": self._dashboard(run_id)})
+
+    @asynccontextmanager
+    async def stream(self, run_id: str) -> AsyncGenerator[Updates]:
+        """The run's updates, one a second. For an unknown id it would tell of a run without end."""
+        async with self._wire.stream(f"/ws/test/{run_id}") as frames:
+            yield Updates(frames, self._memory)
+
+    def bound(self, config: TemplateConfig) -> Bound | None:
+        """A search's bound: here it has none of its own."""
+        return bound_of(config)
 
     async def series(self, run_id: str) -> Series:
         """The run's seconds; none before its end, since an early answer would be repeated."""
@@ -263,36 +297,46 @@ class FlakeBench:
             return gone
         return BackendUnavailable(OUTAGE, hint=OUTAGE_HINT)
 
-    async def _is_being_counted(self, run_id: str) -> bool:
+    async def _is_being_counted(self, last: RunSnapshot) -> bool:
         """Whether a run has ended and its figures are not there, so that it is not asked yet."""
+        run_id = last.run_id
         try:
             told = await self._wire.get(
                 f"/api/tests/{run_id}/enrichment-status", TypeAdapter(payloads.Enrichment)
             )
         except NotFound as gone:
             raise await self._truly(gone) from gone
-        has_ended = is_terminal((told.test_status or "").upper())
-        return has_ended and not snapshots.is_enriched(told) and not self._is_late(run_id)
+        is_over = is_terminal((told.test_status or "").upper())
+        # What is told to be over elsewhere only is not in the figures either.
+        has_ended = last.is_terminal or last.phase == Phase.PROCESSING
+        is_counting = not snapshots.is_enriched(told) if is_over else has_ended
+        return is_counting and not self._is_late(run_id)
 
-    def _is_waited_out(self, test: payloads.Test, read_at: datetime) -> bool:
-        if not is_terminal(test.status.upper()):
-            return False
-        self._ended_at.setdefault(test.test_id, read_at)
-        return self._is_late(test.test_id)
+    def _is_waited_out(self, test: payloads.Test) -> bool:
+        return is_terminal(test.status.upper()) and self._is_late(test.test_id)
 
     def _is_late(self, run_id: str) -> bool:
+        """Whether a run ended so long ago that nobody waits for its figures any more."""
         now = datetime.now(UTC)
         ended_at = self._ended_at.setdefault(run_id, now)
+        while len(self._ended_at) > REMEMBERED_RUNS_MAX:
+            self._ended_at.popitem(last=False)
         return (now - ended_at).total_seconds() > FIGURES_SECONDS_MAX
 
-    def _noted(self, snapshot: RunSnapshot) -> RunSnapshot:
-        self._last[snapshot.run_id] = snapshot
-        self._last.move_to_end(snapshot.run_id)
-        while len(self._last) > REMEMBERED_RUNS_MAX:
-            run_id, _ = self._last.popitem(last=False)
-            self._stopped.discard(run_id)
-            self._ended_at.pop(run_id, None)
-        return snapshot
+    async def _foreseen(self, config: TemplateConfig) -> list[PreflightWarning]:
+        warehouse_type = await self._warehouse_type(config)
+        return warnings.foreseen(config, warehouse_type=warehouse_type, bound=self.bound(config))
+
+    async def _warehouse_type(self, config: TemplateConfig) -> str | None:
+        """The type of a template's warehouse where that matters; None where it cannot be seen."""
+        if config.table_type is not TableType.INTERACTIVE or not config.warehouse_name:
+            return None
+        try:
+            found = await self._wire.get("/api/warehouses/", WAREHOUSES)
+        except BenchgateError:
+            return None
+        wanted = config.warehouse_name.casefold()
+        return next((one.type for one in found if one.name.casefold() == wanted), None)
 
     def _dashboard(self, run_id: str) -> str | None:
         return self._wire.link(f"/dashboard/{run_id}")

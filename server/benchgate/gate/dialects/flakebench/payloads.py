@@ -91,10 +91,19 @@ class Bounds(Value):
 
 
 class Search(Value):
-    """Where a search for the highest concurrency stands; `find_max_result` and `find_max`."""
+    """Where a search for the highest concurrency stands; `find_max_result` and `find_max`.
+
+    The `current_` figures are those of the step so far; between two steps there are none.
+    """
 
     current_step: Whole = None
     current_concurrency: Whole = None
+    current_qps: Figure = None
+    current_p95_latency_ms: Figure = None
+    current_p99_latency_ms: Figure = None
+    current_error_rate_pct: Figure = None
+    best_concurrency: Whole = None
+    best_qps: Figure = None
     final_best_concurrency: Whole = None
     final_best_qps: Figure = None
     final_reason: Words = None

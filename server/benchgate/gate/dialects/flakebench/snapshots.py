@@ -6,12 +6,13 @@ result, a run that is said to be COMPLETED counts as STOPPING, phase PROCESSING,
 are there. A guardrail's stop is told as a failure; a stop of ours as a failure or a cancellation.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from benchgate.domain.contract import RunRow
 from benchgate.domain.runs import (
     TERMINAL,
     LiveMetrics,
+    OwnStop,
     Phase,
     RunSnapshot,
     RunStatus,
@@ -24,14 +25,12 @@ from benchgate.gate.dialects.flakebench.payloads import (
     Enrichment,
     Frame,
     Latency,
-    Operations,
     Row,
     Search,
     Test,
 )
 
 GUARDRAIL = "Guardrail triggered"
-OWN_STOP = "Stopped on request through benchgate"
 NO_FIGURES = "The run has completed, but FlakeBench has told no figures of it"
 BOUNDS_REACHED = "BOUNDS_LIMIT_REACHED"
 ESTIMATED = "estimated"
@@ -39,6 +38,10 @@ PENDING = "PENDING"
 ENRICHED = frozenset({"COMPLETED", "FAILED", "SKIPPED"})
 STATE_CHARACTERS_MAX = 40
 PERCENT = 100
+# So long are the figures of a frame the newest that there are.
+FRAME_AGE_MAX = timedelta(seconds=5)
+# As either of these a stop of ours is told.
+STOPPED_AS = frozenset({RunStatus.FAILED, RunStatus.CANCELLED})
 WARMING = frozenset({Phase.PREPARING, Phase.WARMUP})
 # What a phase is called where FlakeBench has none and repeats the status instead.
 NO_PHASES = frozenset(RunStatus) - {Phase.PROCESSING}
@@ -56,19 +59,19 @@ def snapshot_of(
     test: Test,
     *,
     last: RunSnapshot | None = None,
-    stopped_by_us: bool = False,
+    own_stop: OwnStop | None = None,
     waited_out: bool = False,
     read_at: datetime | None = None,
 ) -> RunSnapshot:
     """What *test*, read at *read_at*, says of a run.
 
-    *last* is what was known before, a reason among it that FlakeBench forgets. *waited_out* takes
-    a completed run for ended although its figures have not come.
+    *last* is what was known before, a reason among it that FlakeBench forgets; *own_stop* is how
+    we ended it, if we did. *waited_out* takes a completed run for ended although its figures have
+    not come.
     """
     known = last or RunSnapshot(run_id=test.test_id, status=test.status)
     reason = test.cancellation_reason or test.failure_reason or _ended_for(known)
-    is_ours = stopped_by_us or known.reason == OWN_STOP
-    standing = _standing(test, reason=reason, stopped_by_us=is_ours)
+    standing = _standing(test, reason=reason, own_stop=own_stop)
     if standing.status == RunStatus.COMPLETED:
         standing = _completed(test, waited_out=waited_out)
     ended = is_terminal(standing.status)
@@ -86,6 +89,9 @@ def snapshot_of(
         measured_seconds=measured_seconds(test) if summary else None,
         current_step=search.current_step or known.current_step,
         current_concurrency=search.current_concurrency or known.current_concurrency,
+        best_concurrency=search.best_concurrency or known.best_concurrency,
+        best_qps=search.best_qps or known.best_qps,
+        metrics=_still_live(known, standing, read_at=read_at) or _searching(search, standing),
         summary=summary,
         estimated_cost=test.credits_used if test.cost_calculation_method == ESTIMATED else None,
         dashboard_url=known.dashboard_url,
@@ -93,6 +99,8 @@ def snapshot_of(
         started_at=None if standing.status == RunStatus.PREPARED else test.start_time,
         updated_at=read_at,
         source="rest",
+        # How much a run did that was ended early is counted after it is told to have ended.
+        is_settled=ended and (waited_out or summary is not None),
     )
 
 
@@ -100,7 +108,7 @@ def snapshot_of_frame(
     frame: Frame,
     last: RunSnapshot,
     *,
-    stopped_by_us: bool = False,
+    own_stop: OwnStop | None = None,
     read_at: datetime | None = None,
 ) -> RunSnapshot:
     """What *frame*, which came at *read_at*, adds to *last*.
@@ -111,8 +119,7 @@ def snapshot_of_frame(
     if frame.test_id != last.run_id:
         return last
     told = frame.cancellation_reason or (frame.error.message if frame.error else None)
-    is_ours = stopped_by_us or last.reason == OWN_STOP
-    standing = _standing(frame, reason=told or _ended_for(last), stopped_by_us=is_ours)
+    standing = _standing(frame, reason=told or _ended_for(last), own_stop=own_stop)
     if standing.status == RunStatus.COMPLETED:
         standing = Standing(status=RunStatus.STOPPING, phase=Phase.PROCESSING)
     if last.is_terminal:
@@ -127,34 +134,11 @@ def snapshot_of_frame(
             "elapsed_seconds": last.elapsed_seconds if told_elapsed is None else told_elapsed,
             "current_step": search.current_step or last.current_step,
             "current_concurrency": concurrency or last.current_concurrency,
+            "best_concurrency": search.best_concurrency or last.best_concurrency,
+            "best_qps": search.best_qps or last.best_qps,
             "metrics": _metrics(frame, standing),
             "updated_at": read_at,
             "source": "stream",
-        }
-    )
-
-
-def freshened(test: Test, frame: Frame) -> Test:
-    """*test* with the figures of a run's last *frame*.
-
-    For the minutes in which FlakeBench repeats what it answered before the figures were there.
-    """
-    ops = frame.ops or Operations(total=0, current_per_sec=0)
-    rate, timing = frame.errors.rate, frame.timing or test.timing
-    elapsed = {"elapsed_display_seconds": timing.elapsed_display_seconds}
-    return test.model_copy(
-        update={
-            "status": frame.status,
-            "phase": frame.phase,
-            "enrichment_status": None,
-            "total_operations": ops.total,
-            "failed_operations": frame.errors.count,
-            "error_rate": None if rate is None else rate * PERCENT,
-            "p50_latency_ms": frame.latency.p50,
-            "p95_latency_ms": frame.latency.p95,
-            "p99_latency_ms": frame.latency.p99,
-            "elapsed_seconds": None,
-            "timing": test.timing.model_copy(update=elapsed),
         }
     )
 
@@ -185,7 +169,7 @@ def run_row_of(row: Row) -> RunRow:
         run_id=row.test_id,
         template_id="",
         template_name=row.test_name or "",
-        status=_standing(row, reason=None, stopped_by_us=False).status,
+        status=_standing(row, reason=None).status,
         created_at=row.created_at,
     )
 
@@ -214,15 +198,17 @@ def _ended_for(known: RunSnapshot) -> str | None:
     return known.reason if ended_early else None
 
 
-def _standing(told: Test | Frame | Row, *, reason: str | None, stopped_by_us: bool) -> Standing:
+def _standing(
+    told: Test | Frame | Row, *, reason: str | None, own_stop: OwnStop | None = None
+) -> Standing:
     status, phase = _name(told.status), _name(told.phase)
     reason = one_line(reason) if reason else None
     if status == Phase.PROCESSING:
         return Standing(status=RunStatus.STOPPING, phase=Phase.PROCESSING)
     if status == RunStatus.FAILED and reason and reason.startswith(GUARDRAIL):
         return Standing(status=RunStatus.STOPPED, reason=reason)
-    if status in {RunStatus.FAILED, RunStatus.CANCELLED} and stopped_by_us:
-        return Standing(status=RunStatus.CANCELLED, reason=OWN_STOP)
+    if status in STOPPED_AS and own_stop is not None:
+        return Standing(status=own_stop.status, reason=own_stop.reason)
     no_phase = is_terminal(status) or not phase or phase in NO_PHASES
     return Standing(status=status, phase=None if no_phase else phase, reason=reason)
 
@@ -264,8 +250,35 @@ def _metrics(frame: Frame, standing: Standing) -> LiveMetrics | None:
         p95_latency_ms=latency.p95,
         p99_latency_ms=latency.p99,
         error_rate=error_pct,
-        active_connections=frame.connections.active or 0,
+        active_connections=frame.connections.active,
         total_queries=0 if standing.phase in WARMING else total,
+    )
+
+
+def _still_live(
+    known: RunSnapshot, standing: Standing, *, read_at: datetime | None
+) -> LiveMetrics | None:
+    """The figures of the last frame while they are new: no other tells of a second."""
+    if known.source != "stream" or known.phase != standing.phase or is_terminal(standing.status):
+        return None
+    if read_at is None or known.updated_at is None or read_at - known.updated_at > FRAME_AGE_MAX:
+        return None
+    return known.metrics
+
+
+def _searching(search: Search, standing: Standing) -> LiveMetrics | None:
+    """The figures of a search's step so far: all that is told of a live run without a stream."""
+    is_measuring = standing.status == RunStatus.RUNNING and standing.phase == Phase.MEASUREMENT
+    is_over = search.final_best_concurrency is not None
+    error_pct = _error_pct(search.current_error_rate_pct, failed=None, total=0)
+    if not is_measuring or is_over or search.current_qps is None or error_pct is None:
+        return None
+    return LiveMetrics(
+        qps=search.current_qps,
+        # Before the first operation the zeros are no latencies.
+        p95_latency_ms=search.current_p95_latency_ms or None,
+        p99_latency_ms=search.current_p99_latency_ms or None,
+        error_rate=error_pct,
     )
 
 

@@ -6,13 +6,12 @@ told from elsewhere (a warehouse's type, a bound of our own) comes in as a value
 
 from typing import Any
 
+from benchgate.domain.bounds import WORKER_CONNECTIONS_DEFAULT, Bound
 from benchgate.domain.preflight import PreflightWarning, Severity, warnings_of
 from benchgate.domain.templates import LoadMode, QueryKind, ScalingMode, TableType, TemplateConfig
 from benchgate.domain.text import one_line
 
 INTERACTIVE = "INTERACTIVE"
-# What FlakeBench fills in for a worker without a limit.
-WORKER_CONNECTIONS_DEFAULT = 200
 POOLED_TABLES = frozenset({TableType.HYBRID, TableType.INTERACTIVE})
 POOLED_KINDS = frozenset({QueryKind.POINT_LOOKUP, QueryKind.RANGE_SCAN, QueryKind.UPDATE})
 DETAIL_CHARACTERS_MAX = 120
@@ -22,19 +21,19 @@ def foreseen(
     config: TemplateConfig,
     *,
     warehouse_type: str | None = None,
-    search_seconds_max: int | None = None,
+    bound: Bound | None = None,
 ) -> list[PreflightWarning]:
     """Everything that *config* gives reason to warn of, found by benchgate.
 
-    *warehouse_type* is that of its warehouse, None where nobody knows it; after
-    *search_seconds_max* seconds benchgate itself stops a search, None where it does not.
+    *warehouse_type* is that of its warehouse, None where nobody knows it; *bound* is where
+    benchgate itself stops a search, None where it does not.
     """
     locks = [one.model_copy(update={"source": "benchgate"}) for one in warnings_of(config)]
     return [
         *locks,
         *_interactive(config, warehouse_type),
         *_value_pools(config),
-        *_search(config, search_seconds_max),
+        *_search(config, bound),
         *_out_of_reach(config),
         *_no_connection(config),
         *_upper_case(config),
@@ -98,36 +97,31 @@ def _has_pool(config: TemplateConfig) -> bool:
     return isinstance(prepared, dict) and bool(prepared.get("pool_id"))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
 
 
-def _search(config: TemplateConfig, seconds_max: int | None) -> list[PreflightWarning]:
+def _search(config: TemplateConfig, bound: Bound | None) -> list[PreflightWarning]:
     """A search ends by what it finds there, and by nothing else."""
     if config.load_mode is not LoadMode.FIND_MAX_CONCURRENCY:
         return []
-    reach = _reach(config)
-    severity = Severity.HIGH
-    if seconds_max is not None:
+    reach, severity = _reach(config), Severity.HIGH
+    if bound is not None:
         severity = Severity.LOW if reach is None else Severity.MEDIUM
     clamped = (
-        f" Scaling allows {reach} connections, and the step at that level is repeated for as long "
-        "as it is stable."
+        f" Scaling allows {reach} connections: that step is repeated for as long as it is stable."
         if reach is not None
         else ""
     )
-    bound = (
-        "Nothing else ends it."
-        if seconds_max is None
-        else f"benchgate stops it after {seconds_max} s."
-    )
+    ended = "Nothing else ends it." if bound is None else _stopped_after(bound)
     return [
         _warning(
             config,
             severity=severity,
             title="Search Without Bound",
             message=(
-                "FlakeBench ends a FIND_MAX_CONCURRENCY run only when the load becomes unstable; "
-                f"it ignores duration and knows no number of steps.{clamped} {bound}"
+                "FlakeBench ends a FIND_MAX_CONCURRENCY run only when the load becomes unstable, "
+                f"whatever its duration says.{clamped} {ended}"
             ),
             recommendations=(
                 "Watch the run and stop it when it has shown enough",
+                "Set duration to what the search may take: benchgate keeps to it",
                 "Use load_mode CONCURRENCY with a duration for one level of load",
             ),
             details={
@@ -135,10 +129,18 @@ def _search(config: TemplateConfig, seconds_max: int | None) -> list[PreflightWa
                 "concurrency_increment": config.concurrency_increment,
                 "step_duration_seconds": config.step_duration_seconds,
                 "reachable_connections": reach,
-                "search_seconds_max": seconds_max,
+                "search_seconds_max": bound.seconds_max if bound else None,
             },
         )
     ]
+
+
+def _stopped_after(bound: Bound) -> str:
+    return (
+        f"benchgate stops it after {bound.seconds_max} s or {bound.steps_max} steps, whichever "
+        "comes first, for as long as one of its servers runs; where none does, the next one to "
+        "start stops it."
+    )
 
 
 def _out_of_reach(config: TemplateConfig) -> list[PreflightWarning]:
