@@ -189,7 +189,7 @@ class Scene:
             backend = Backend(address_of(ORIGIN), http)
             run_id = (await backend.create_run("tpl-fixed")).run_id
             await backend.start(run_id)
-            self.clock.advance(10)
+            self.clock.advance(5)
             yield backend, run_id
 
 

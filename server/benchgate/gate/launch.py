@@ -9,7 +9,7 @@ from datetime import datetime
 
 import anyio
 
-from benchgate.domain.approvals import NOT_STARTED, Approval, ApprovalState
+from benchgate.domain.approvals import NOT_STARTED, Approval
 from benchgate.domain.comparisons import ComparisonEvent
 from benchgate.domain.facts import StartFacts
 from benchgate.domain.happenings import Happening
@@ -17,9 +17,9 @@ from benchgate.domain.lane import SENDING_MAX
 from benchgate.domain.runs import RunSnapshot, RunStatus
 from benchgate.errors import BackendError, BenchgateError, Conflict, NotFound, StoreError
 from benchgate.gate.approvals.desk import Desk, utc_now
+from benchgate.gate.approvals.taking import take
 from benchgate.gate.backend import Backend
-from benchgate.gate.endings import Changed, Ending, NotStarted, Started, not_approved, refused
-from benchgate.gate.facts import FactsReader, Obstacle
+from benchgate.gate.endings import Ending, NotStarted, Started, refused
 from benchgate.gate.lane import Lane
 from benchgate.gate.live import Live
 from benchgate.gate.wire import within
@@ -41,16 +41,10 @@ NOT_KNOWN = (
 class Launch:
     """Starts runs, each on one yes, or on the yes to a whole that covers it."""
 
-    def __init__(
-        self, backend: Backend, desk: Desk, *, facts: FactsReader, lane: Lane, live: Live
-    ) -> None:
-        """Start on *backend*, with approvals from *desk* that must still fit the *facts*.
-
-        What has started is watched in *live*.
-        """
+    def __init__(self, backend: Backend, desk: Desk, *, lane: Lane, live: Live) -> None:
+        """Start on *backend*, with approvals from *desk*; what has started is watched in *live*."""
         self._backend = backend
         self._desk = desk
-        self._facts = facts
         self._lane = lane
         self._live = live
         # Not a set: of two calls for one run, the one that comes too late ends first.
@@ -59,26 +53,6 @@ class Launch:
     def is_starting(self, run_id: str) -> bool:
         """Whether a call of this process has taken a yes for it and not come back yet."""
         return run_id in self._starting
-
-    async def decided(self, approval: Approval) -> Ending | Changed:
-        """What an answered question leads to; a yes to what is no longer so is asked for anew.
-
-        Raises:
-            BenchgateError: the facts cannot be read; a yes then stays good for as long as it is.
-        """
-        if approval.state is not ApprovalState.APPROVED:
-            return not_approved(approval)
-        read_at = utc_now()
-        now = await self._facts.read(approval.subject.subject_id)
-        if isinstance(now, Obstacle):
-            return refused(now, now.reason)
-        if now.digest == approval.digest:
-            return await self.start(approval, now, read_at=read_at)
-        try:
-            await self._desk.supersede(approval.approval_id)
-        except Conflict:
-            return not_approved(await self._desk.get(approval.approval_id))
-        return Changed(facts=now, read_at=read_at, before=approval.facts)
 
     async def start(self, approval: Approval, facts: StartFacts, *, read_at: datetime) -> Ending:
         """Take the yes to *facts*, read at that moment, and start.
@@ -125,15 +99,8 @@ class Launch:
     ) -> Ending:
         along = self._lane.entering(facts, approval.approval_id, idle_at=read_at)
         entered_at = utc_now()
-        try:
-            taken = await self._desk.take(approval.approval_id, along=along)
-        except Conflict as exc:
-            present = await self._desk.get(approval.approval_id)
-            if present.state is ApprovalState.APPROVED:
-                return refused(facts, str(exc))
-            return not_approved(present)
-        if taken.state is not ApprovalState.USED:
-            return not_approved(taken)
+        if (untaken := await take(self._desk, approval, facts, along=along)) is not None:
+            return untaken
         return await self._start_and_settle(approval.approval_id, facts, entered_at=entered_at)
 
     async def _start_shielded(

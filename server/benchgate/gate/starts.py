@@ -10,7 +10,7 @@ from benchgate.domain.approvals import Approval
 from benchgate.domain.facts import Difference, Facts, StartFacts
 from benchgate.gate.approvals.inquiry import Inquiry
 from benchgate.gate.blocks import Blocks
-from benchgate.gate.endings import Changed, Ending
+from benchgate.gate.endings import Ending
 from benchgate.gate.facts import FactsReader, Obstacle
 from benchgate.gate.launch import Launch
 
@@ -46,10 +46,6 @@ class OneRun:
         """The question."""
         assert isinstance(facts, StartFacts), "a run has the facts of a run"
         return self._wording(facts, changed)
-
-    async def decided(self, approval: Approval) -> Ending | Changed:
-        """What an answered question leads to."""
-        return await self._launch.decided(approval)
 
     async def start(self, approval: Approval, facts: Facts, *, read_at: datetime) -> Ending:
         """Take the yes and start."""

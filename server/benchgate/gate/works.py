@@ -5,6 +5,7 @@ A part of the composition root, which alone uses it; nothing is opened or asked 
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from uuid import uuid4
 
 from benchgate.gate.announcements import Announcements
@@ -23,6 +24,7 @@ from benchgate.gate.comparisons.autopilot import Autopilot, Pace
 from benchgate.gate.comparisons.book import Book
 from benchgate.gate.comparisons.driver import Driver
 from benchgate.gate.comparisons.listing import Listing
+from benchgate.gate.comparisons.matters import Whole
 from benchgate.gate.comparisons.service import Comparisons
 from benchgate.gate.facts import FactsReader
 from benchgate.gate.home import GateHome
@@ -62,20 +64,31 @@ class Works:
         self.announcements = Announcements(self._watched, is_known_alive=backend.is_known_alive)
         sightings.listen(self.announcements.heard)
         self.warden = Warden(backend, lane, live=self.live, sightings=sightings, pace=pace)
-        launch = Launch(backend, desk, facts=facts, lane=lane, live=self.live)
+        launch = Launch(backend, desk, lane=lane, live=self.live)
         inquiry = self._inquiry(page, pin)
         self.starts = Starts(inquiry, facts=facts, launch=launch, blocks=self.blocks)
         book = Book(desk, lane)
         driver = Driver(backend, book, desk=desk, facts=facts, launch=launch, live=self.live)
         self.autopilot = Autopilot(book, driver, pace=pace)
-        self.comparisons = Comparisons(
+        listing = Listing(backend, facts)
+        whole = partial(
+            Whole,
             backend=backend,
+            book=book,
+            desk=desk,
+            driver=driver,
+            autopilot=self.autopilot,
+            listing=listing,
+            blocks=self.blocks,
+        )
+        self.comparisons = Comparisons(
+            whole=whole,
             live=self.live,
             book=book,
             desk=desk,
             driver=driver,
             autopilot=self.autopilot,
-            listing=Listing(backend, facts),
+            listing=listing,
             inquiry=inquiry,
             starts=self.starts,
             blocks=self.blocks,

@@ -11,6 +11,7 @@ from mcp import Client
 
 from benchgate.domain.lane import DOUBT, LOOK_AGE_MAX, SENDING_MAX
 from benchgate.gate import launch
+from benchgate.gate.approvals import inquiry
 from tests.unit.permissive import (
     GONE,
     LOST,
@@ -113,7 +114,7 @@ async def test_a_look_at_the_backend_that_is_too_old_starts_nothing_and_the_yes_
     async with host(tmp_path, person) as client:
         await made(client, "a")
         with monkeypatch.context() as patch:
-            patch.setattr(launch, "utc_now", lambda: datetime.now(UTC) - age)
+            patch.setattr(inquiry, "utc_now", lambda: datetime.now(UTC) - age)
             told = await start(client, "r1")
         assert backend.starts == [0]
         again = await start(client, "r1")

@@ -76,10 +76,6 @@ class Matter(Protocol):
         """The question about *facts*, with what has *changed* since the last one."""
         ...
 
-    async def decided(self, approval: Approval) -> Ending | Changed:
-        """What an answered question leads to."""
-        ...
-
     async def start(self, approval: Approval, facts: Facts, *, read_at: datetime) -> Ending:
         """Take the yes to *facts*, read at that moment, and start."""
         ...
@@ -184,7 +180,7 @@ class Inquiry:
         """Put an open question on the best channel that it may still take."""
         # A code that was given out for other facts says nothing about these.
         if call.confirmation and call.ways.chat and approval.code_digest:
-            return await matter.decided(await self._chat.answer(approval, call.confirmation))
+            return await self._decided(matter, await self._chat.answer(approval, call.confirmation))
         channel = call.ways.dialog
         if channel is None or standing is Standing.WITHHELD:
             return await self._told(approval, call)
@@ -269,7 +265,27 @@ class Inquiry:
             answered = await self._desk.answer(approval.approval_id, answer, through=channel)
         except Conflict:
             return await self._as_it_stands(matter, call, approval)
-        return await matter.decided(answered)
+        return await self._decided(matter, answered)
+
+    async def _decided(self, matter: Matter, approval: Approval) -> Ending | Changed:
+        """What an answered question leads to; a yes to what is no longer so is asked for anew.
+
+        Raises:
+            BenchgateError: the facts cannot be read; a yes then stays good for as long as it is.
+        """
+        if approval.state is not ApprovalState.APPROVED:
+            return not_approved(approval)
+        read_at = utc_now()
+        now = await matter.look()
+        if isinstance(now, Obstacle):
+            return refused(now, now.reason)
+        if now.digest == approval.digest:
+            return await matter.start(approval, now, read_at=read_at)
+        try:
+            await self._desk.supersede(approval.approval_id)
+        except Conflict:
+            return not_approved(await self._desk.get(approval.approval_id))
+        return Changed(facts=now, read_at=read_at, before=approval.facts)
 
     def _still_counts(self, channel: Channel, call: Call) -> bool:
         """Whether a yes of *channel* counts now: a PIN may have been set since the question."""
@@ -281,7 +297,7 @@ class Inquiry:
         """What the record says by now; a yes from another channel is as good as one from here."""
         present = await self._desk.present(approval.approval_id)
         if present.state is ApprovalState.APPROVED:
-            return await matter.decided(present)
+            return await self._decided(matter, present)
         return await self._told(present, call)
 
     async def _client_failed(

@@ -6,7 +6,7 @@ from datetime import datetime
 import anyio
 
 from benchgate.domain.answers import StartOutcome
-from benchgate.domain.approvals import Approval, ApprovalState
+from benchgate.domain.approvals import Approval
 from benchgate.domain.comparisons import Comparison, ComparisonEvent, ComparisonState, StepState
 from benchgate.domain.facts import ComparisonFacts, Difference, Facts, StartFacts
 from benchgate.domain.happenings import Happening
@@ -14,13 +14,14 @@ from benchgate.domain.progress import finished
 from benchgate.domain.runs import RunSnapshot
 from benchgate.errors import BackendError, Conflict, NotFound
 from benchgate.gate.approvals.desk import Desk, utc_now
+from benchgate.gate.approvals.taking import take
 from benchgate.gate.backend import Backend
 from benchgate.gate.blocks import Blocks
 from benchgate.gate.comparisons.autopilot import Autopilot
 from benchgate.gate.comparisons.book import Book
 from benchgate.gate.comparisons.driver import Driver
 from benchgate.gate.comparisons.listing import Listing
-from benchgate.gate.endings import Changed, Ending, Started, not_approved, refused
+from benchgate.gate.endings import Ending, Started, refused
 from benchgate.gate.facts import Obstacle
 from benchgate.gate.launch import TOO_LATE
 
@@ -81,22 +82,6 @@ class Whole:
             "comparison_question", facts=facts, changed=changed, comparison=self._comparison
         )
 
-    async def decided(self, approval: Approval) -> Ending | Changed:
-        """What an answered question leads to; a yes to what is no longer so is asked for anew."""
-        if approval.state is not ApprovalState.APPROVED:
-            return not_approved(approval)
-        read_at = utc_now()
-        now = await self._read()
-        if isinstance(now, Obstacle):
-            return refused(now, now.reason)
-        if now.digest == approval.digest:
-            return await self.start(approval, now, read_at=read_at)
-        try:
-            await self._desk.supersede(approval.approval_id)
-        except Conflict:
-            return not_approved(await self._desk.get(approval.approval_id))
-        return Changed(facts=now, read_at=read_at, before=approval.facts)
-
     async def start(
         self,
         approval: Approval,
@@ -129,17 +114,14 @@ class Whole:
         # Late, because it imports SQLAlchemy; by now the record is open.
         from benchgate.gate.comparisons import plans  # noqa: PLC0415
 
-        try:
-            taken = await self._desk.take(
-                approval.approval_id, along=lambda tx, used: plans.choose(tx, used, at=utc_now())
-            )
-        except Conflict as exc:
-            present = await self._desk.get(approval.approval_id)
-            if present.state is ApprovalState.APPROVED:
-                return refused(facts, str(exc))
-            return not_approved(present)
-        if taken.state is not ApprovalState.USED:
-            return not_approved(taken)
+        untaken = await take(
+            self._desk,
+            approval,
+            facts,
+            along=lambda tx, used: plans.choose(tx, used, at=utc_now()),
+        )
+        if untaken is not None:
+            return untaken
         return await self._begin(facts)
 
     async def _begin(self, facts: Facts) -> Ending:

@@ -1,7 +1,7 @@
 """What can be done with a comparison: make it, start or resume it, look at it, stop it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import uuid4
 
 from mcp.server.mcpserver import Context
@@ -28,13 +28,12 @@ from benchgate.errors import BenchgateError, Conflict, InvalidInput
 from benchgate.gate.approvals import asking
 from benchgate.gate.approvals.desk import Desk, utc_now
 from benchgate.gate.approvals.inquiry import Inquiry, Matter
-from benchgate.gate.backend import Backend
 from benchgate.gate.blocks import Blocks
 from benchgate.gate.comparisons.autopilot import Autopilot
 from benchgate.gate.comparisons.book import Book
 from benchgate.gate.comparisons.driver import Driver
 from benchgate.gate.comparisons.listing import Listing
-from benchgate.gate.comparisons.matters import UNASKED, Whole, next_test_wording
+from benchgate.gate.comparisons.matters import UNASKED, next_test_wording
 from benchgate.gate.endings import Ending, NotStarted
 from benchgate.gate.live import Live
 from benchgate.gate.starts import Starts
@@ -70,7 +69,7 @@ class Comparisons:
     def __init__(
         self,
         *,
-        backend: Backend,
+        whole: Callable[[Comparison], Matter],
         live: Live,
         book: Book,
         desk: Desk,
@@ -81,8 +80,11 @@ class Comparisons:
         starts: Starts,
         blocks: Blocks,
     ) -> None:
-        """Keep them in *book*; questions go through *inquiry*, and what runs is seen in *live*."""
-        self._backend = backend
+        """Keep them in *book*; questions go through *inquiry*, and what runs is seen in *live*.
+
+        *whole* makes what is left of one a thing to ask about.
+        """
+        self._whole = whole
         self._live = live
         self._book = book
         self._desk = desk
@@ -200,16 +202,7 @@ class Comparisons:
     async def _matter(self, comparison: Comparison, ctx: Context) -> Matter | None:
         """What to ask about: all that is left, or the next test; None where it cannot run."""
         if await self._is_whole(comparison, ctx):
-            return Whole(
-                comparison,
-                backend=self._backend,
-                book=self._book,
-                desk=self._desk,
-                driver=self._driver,
-                autopilot=self._autopilot,
-                listing=self._listing,
-                blocks=self._blocks,
-            )
+            return self._whole(comparison)
         async with self._autopilot.alone(comparison.comparison_id):
             # Another call may have brought it on while this one waited for its turn.
             present = await self._book.get(comparison.comparison_id)
