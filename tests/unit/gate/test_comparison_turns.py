@@ -11,6 +11,7 @@ import pytest
 from benchgate.domain.comparisons import REST_MAX, Comparison
 from benchgate.gate.comparisons import autopilot, driver
 from benchgate.gate.comparisons.autopilot import Autopilot
+from benchgate.gate.comparisons.book import Book
 from benchgate.gate.comparisons.driver import Driver
 from tests.unit.permissive import (
     GONE,
@@ -180,6 +181,42 @@ async def test_a_call_at_a_pause_is_refused_soon_while_another_prepares_the_next
                     told |= await series.start()
     assert (told["outcome"], told["reason"]) == ("refused", autopilot.BEING_DRIVEN)
     assert backend.starts == [1, 1]
+
+
+async def test_a_call_is_not_refused_for_who_only_finds_out_that_there_is_nothing_to_do(
+    backend: Permissive,
+    pilots: list[Autopilot],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    person, looking, told_so = Held(), anyio.Event(), anyio.Event()
+    claim = Book.claim
+
+    async def slow_claim(self: Book, comparison_id: str) -> object:
+        if not pilots[0].is_at(comparison_id):
+            looking.set()
+            await told_so.wait()
+        return await claim(self, comparison_id)
+
+    async with host(tmp_path, person) as client:
+        series, told = await planned(client), dict[str, Any]()
+
+        async def found(self: Book) -> list[str]:
+            return [series.comparison_id]
+
+        async def start() -> None:
+            told.update(await series.start())
+
+        monkeypatch.setattr(Book, "claim", slow_claim)
+        monkeypatch.setattr(Book, "to_drive", found)
+        with anyio.fail_after(2 * PROMPT_SECONDS):
+            await looking.wait()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(start)
+                await person.asked.wait()
+                person.answers.set()
+                told_so.set()
+    assert (told["outcome"], backend.starts) == ("started", [1])
 
 
 def test_a_call_waits_for_a_turn_for_some_seconds_only() -> None:

@@ -6,8 +6,8 @@ any other that is alive goes on; when none is, the next one does.
 """
 
 import logging
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -46,6 +46,7 @@ class Autopilot:
         self._driver = driver
         self._pace = pace or Pace()
         self._turns: dict[str, anyio.Lock] = {}
+        self._at: set[str] = set()
         self._has_taken_turns = False
         self._driven: set[str] = set()
         self._tasks: TaskGroup | None = None
@@ -80,9 +81,8 @@ class Autopilot:
         self._wanted.set()
 
     def is_at(self, comparison_id: str) -> bool:
-        """Whether turns of it are being taken in this process."""
-        turns = self._turns.get(comparison_id)
-        return turns is not None and turns.locked()
+        """Whether it is being brought on in this process; to find that it rests is no turn."""
+        return comparison_id in self._at
 
     @asynccontextmanager
     async def alone(self, comparison_id: str) -> AsyncGenerator[None]:
@@ -98,9 +98,18 @@ class Autopilot:
         if not is_mine:
             raise Conflict(BEING_DRIVEN)
         try:
-            yield
+            with self._taking(comparison_id):
+                yield
         finally:
             self._let_go(comparison_id, turns)
+
+    @contextmanager
+    def _taking(self, comparison_id: str) -> Generator[None]:
+        self._at.add(comparison_id)
+        try:
+            yield
+        finally:
+            self._at.discard(comparison_id)
 
     def _turns_of(self, comparison_id: str) -> anyio.Lock:
         self._has_taken_turns = True
@@ -150,7 +159,8 @@ class Autopilot:
         while (comparison := await self._claimed(comparison_id)) is not None:
             try:
                 async with self._book.kept(comparison_id):
-                    after = await self._driver.turn(comparison)
+                    with self._taking(comparison_id):
+                        after = await self._driver.turn(comparison)
                 reached_at = anyio.current_time()
             except Conflict as exc:
                 logger.info("Comparison %s was brought on by somebody else: %s", comparison_id, exc)
