@@ -100,8 +100,10 @@ def check_saved(config: Json) -> None:
     """What the backend looks at when a template is saved.
 
     Raises:
-        Refused: the percentages do not sum to 100.
+        Refused: a key goes by another name now, or the percentages do not sum to 100.
     """
+    if "min_concurrency" in config:
+        raise Refused("min_concurrency is no longer supported; use scaling.min_connections.")
     kinds = ("point_lookup", "range_scan", "insert", "update")
     total_pct = sum(float(config.get(f"custom_{kind}_pct") or 0) for kind in kinds)
     generic: list[Json] = config.get("generic_queries") or []

@@ -18,7 +18,7 @@ from benchgate.gate.home import GateHome
 from benchgate.gate.lane import Lane
 from benchgate.gate.live import Live
 from benchgate.gate.sightings import Sightings
-from benchgate.gate.warden import Warden
+from benchgate.gate.warden import MISSES_MAX, Warden
 from benchgate.gate.whereabouts import Configured
 from benchgate.gate.wire import Address
 from benchgate.settings import Settings
@@ -239,8 +239,20 @@ async def test_nobody_is_asked_about_a_run_whose_end_is_known(world: World, tmp_
 
 async def test_a_run_that_is_gone_is_not_looked_for_again(world: World, tmp_path: Path) -> None:
     async with watched(world, "gone", tmp_path) as it, it.warden:
-        await it.lane.looked(3)
+        # The last of them is asked about the run no more, because all before it have missed it.
+        await it.lane.looked(MISSES_MAX + 1)
         asked = world.counts.requests.total()
         await it.lane.looked(2)
     assert asked > 0
     assert world.counts.requests.total() == asked
+
+
+async def test_a_run_that_is_missed_for_a_moment_is_looked_after_all_the_same(
+    world: World, tmp_path: Path
+) -> None:
+    run_id = running(world, "tpl-endless", seconds=3_600)
+    run = world.runs.pop(run_id)
+    async with watched(world, run_id, tmp_path) as it, it.warden:
+        await it.lane.looked(MISSES_MAX)
+        world.runs[run_id] = run
+        await until_stopping(world, run_id)

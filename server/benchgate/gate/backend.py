@@ -25,7 +25,7 @@ from benchgate.domain.contract import (
 from benchgate.domain.preflight import PreflightReport
 from benchgate.domain.runs import OwnStop, RunSnapshot, RunStatus
 from benchgate.domain.templates import Template, TemplateConfig, TemplateDraft
-from benchgate.errors import BackendError, BackendUnavailable, BenchgateError
+from benchgate.errors import BackendError, BackendUnavailable, BenchgateError, NotFound
 from benchgate.gate.dialects.port import Activity, Dialect, Shelf, Stream
 from benchgate.gate.dialects.recognition import recognised
 from benchgate.gate.sightings import Sightings
@@ -34,6 +34,8 @@ from benchgate.gate.wire import Whereabouts, Wire, within
 LOOK_AFTER_ACT_SECONDS_MAX = 5
 # With these a backend answers a stop that came too late to have stopped anything.
 ENDED_BEFORE = frozenset({RunStatus.COMPLETED, RunStatus.FAILED})
+# The whole answer of a web framework that knows no such route; who misses a thing names it.
+NO_ROUTE = "Not Found"
 
 T = TypeVar("T")
 
@@ -75,6 +77,7 @@ class Backend:
         self._wire = Wire(whereabouts, http)
         self._sightings = sightings or Sightings()
         self._dialect: Dialect | None = None
+        self._is_doubtful = False
 
     @property
     def identity(self) -> str:
@@ -143,10 +146,16 @@ class Backend:
     async def stop(self, run_id: str, *, own_stop: OwnStop | None = None) -> RunChanged:
         """Stop a run, on a person's request unless *own_stop* says otherwise.
 
-        That it was our wish is remembered before it is sent.
+        That it was our wish is remembered before it is sent, and forgotten if it was not taken:
+        whatever ends the run later is not to be told as our stop.
         """
-        await self._sightings.note_stop(run_id, own_stop or OwnStop())
-        changed = await self._ask(lambda it: it.stop(run_id))
+        is_news = await self._sightings.note_stop(run_id, own_stop or OwnStop())
+        try:
+            changed = await self._ask(lambda it: it.stop(run_id))
+        except BenchgateError as exc:
+            if is_news and _was_not_taken(exc):
+                await self._sightings.forget_stop(run_id)
+            raise
         if changed.status in ENDED_BEFORE:
             await self._sightings.forget_stop(run_id)
         return changed
@@ -207,13 +216,28 @@ class Backend:
             return await act(dialect)
         except BackendError:
             # Another server may answer at that address by now, in a dialect of its own.
-            self._dialect = None
+            self._is_doubtful = True
+            raise
+        except NotFound as gone:
+            # It is the route that does not exist: so one does not speak there.
+            self._is_doubtful = self._is_doubtful or str(gone) == NO_ROUTE
             raise
 
     async def _recognised(self) -> Dialect:
-        if self._dialect is None:
-            self._dialect = await recognised(self._wire, self._sightings)
+        if self._dialect is None or self._is_doubtful:
+            found = await recognised(self._wire, self._sightings)
+            # Who speaks as before stays, because a dialect remembers since when it waits.
+            if self._dialect is None or type(found) is not type(self._dialect):
+                self._dialect = found
+            self._is_doubtful = False
         return self._dialect
+
+
+def _was_not_taken(exc: BenchgateError) -> bool:
+    """Whether what was answered with *exc* cannot have been done: refused, or never sent."""
+    if isinstance(exc, BackendUnavailable):
+        return not exc.may_be_on_its_way
+    return not isinstance(exc, BackendError)
 
 
 def _with_last(exc: BackendUnavailable, last: RunSnapshot | None) -> BackendUnavailable:

@@ -112,22 +112,26 @@ class Sightings:
         for hear in self._listeners:
             hear(snapshot)
 
-    async def note_stop(self, run_id: str, own_stop: OwnStop) -> None:
-        """We are about to stop a run; one that has ended did so before, and not by us.
+    async def note_stop(self, run_id: str, own_stop: OwnStop) -> bool:
+        """We are about to stop a run; whether that is news.
+
+        One that has ended did so before, and not by us; the first stop is why a run ends.
 
         What cannot be written is remembered here alone, and so is the stop of a run that nobody
         started here: stopping is always possible, and makes no record.
         """
-        before = self._known.get(run_id, Sighting())
         with anyio.move_on_after(STOP_SECONDS_MAX):
-            before = await self.recall(run_id)
+            await self.recall(run_id)
+        # Something newer may have been noted while the record did not answer.
+        before = self._known.get(run_id, Sighting())
         is_over = before.snapshot is not None and before.snapshot.is_terminal
-        # The first stop is why it ends.
-        if not is_over and before.own_stop is None:
+        is_news = not is_over and before.own_stop is None
+        if is_news:
             await self._note_stop(run_id, before, own_stop)
+        return is_news
 
     async def forget_stop(self, run_id: str) -> None:
-        """A run turned out to have ended before we could stop it."""
+        """A run was not stopped by us: it had ended before, or the stop cannot have arrived."""
         await self._note_stop(run_id, self._known.get(run_id, Sighting()), None)
 
     async def _note_stop(self, run_id: str, before: Sighting, own_stop: OwnStop | None) -> None:

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS_MAX = 60
 # The first news of a run come within a look of its watch.
 NEWS_SECONDS_MAX = 10
+# FlakeBench tells a run as not found, too, when one query of its own has failed.
+MISSES_MAX = 3
 # Longer than a backend may take over a stop.
 STOP_AGAIN_SECONDS = 150
 STOPPABLE = frozenset({RunStatus.STARTING, RunStatus.RUNNING})
@@ -76,7 +78,8 @@ class Warden:
         self._sightings = sightings
         self._pace = pace or Pace()
         self._ward: Ward | None = None
-        self._gone: str | None = None
+        self._missed: str | None = None
+        self._misses = 0
         self._trouble = ""
         self._wanted = anyio.Event()
         self._tasks: TaskGroup | None = None
@@ -152,7 +155,7 @@ class Warden:
 
     async def _may_go_on(self, run_id: str) -> bool:
         """Whether there is anything to ask about the run, and somebody to ask."""
-        if run_id == self._gone:
+        if run_id == self._missed and self._misses >= MISSES_MAX:
             return False
         last = (await self._sightings.recall(run_id)).snapshot
         return (last is None or not last.is_settled) and await self._backend.is_known_alive()
@@ -161,10 +164,13 @@ class Warden:
         """What its watch knows of the run, which is asked for but once; None where it is gone."""
         try:
             async with self._live.watching(run_id) as watch:
-                return await watch.first(seconds_max=NEWS_SECONDS_MAX)
+                news = await watch.first(seconds_max=NEWS_SECONDS_MAX)
         except NotFound:
-            self._gone = run_id
+            self._misses = self._misses + 1 if run_id == self._missed else 1
+            self._missed = run_id
             return None
+        self._missed = None
+        return news
 
     async def _ward_of(self, run_id: str) -> Ward:
         if self._ward is not None and self._ward.run_id == run_id:

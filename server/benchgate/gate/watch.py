@@ -28,6 +28,7 @@ HEARD_SECONDS = 2.5
 # The figures of a run that was ended early come soon after, or are not waited for.
 FIGURES_SECONDS_MAX = 30
 UNREACHABLE_SECONDS_MAX = 600
+NO_ANSWER = "The backend did not answer in time."
 
 
 class Watch:
@@ -65,6 +66,9 @@ class Watch:
             while not (self._is_heard or self._is_closed) and self._looks == looks:
                 self._look_wanted.set()
                 await self._news.wait()
+        # What was told before it was asked for now, and is old, is not the present.
+        if self._looks == looks and not (self._is_closed or self.recent):
+            raise self.trouble or BackendUnavailable(NO_ANSWER)
         return self._told()
 
     async def newer(self, than: RunSnapshot, *, seconds_max: float) -> RunSnapshot:
@@ -202,7 +206,7 @@ class Watch:
         if self.trouble is not None:
             raise self.trouble
         if self.latest is None:
-            raise BackendUnavailable("The backend did not answer in time.")
+            raise BackendUnavailable(NO_ANSWER)
         return self.latest
 
     def _tell(self, snapshot: RunSnapshot) -> None:

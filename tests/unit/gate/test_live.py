@@ -266,6 +266,26 @@ async def test_a_backend_that_is_away_is_told_at_the_first_look() -> None:
             await monitor.watch(watch, Listened(), wait_seconds=25)
 
 
+async def test_a_backend_that_answers_nobody_is_told_and_not_what_it_said_long_ago() -> None:
+    class Hanging(Scripted):
+        is_hanging = False
+
+        async def snapshot(self, run_id: str) -> RunSnapshot:
+            if self.is_hanging:
+                await anyio.sleep(LONG_SECONDS)
+            return await super().snapshot(run_id)
+
+    backend = Hanging(run())
+    async with Live(backend) as live, live.watching("r1") as watch:
+        assert await watch.first(seconds_max=25) == run()
+        backend.is_hanging = True
+        await anyio.sleep(limits.RECENT_SECONDS)
+        asked_at = anyio.current_time()
+        with pytest.raises(BackendUnavailable, match="did not answer in time"):
+            await watch.first(seconds_max=25)
+        assert anyio.current_time() - asked_at == 25
+
+
 async def test_a_backend_that_is_away_for_a_while_is_waited_for() -> None:
     backend = Scripted(run(), AWAY, AWAY, run(elapsed_seconds=9), AWAY, DONE)
     listened = Listened()

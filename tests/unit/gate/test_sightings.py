@@ -12,7 +12,7 @@ import pytest
 import respx
 
 from benchgate.domain.runs import OwnStop, RunSnapshot, RunStatus
-from benchgate.errors import StoreError
+from benchgate.errors import BenchgateError, StoreError
 from benchgate.gate import sighting_rows, sightings
 from benchgate.gate.approvals.desk import Desk
 from benchgate.gate.backend import Backend
@@ -245,6 +245,52 @@ async def test_a_stop_that_came_too_late_is_forgotten_everywhere(
         assert (await known.recall("r1")).own_stop is None
     async with another_process(tmp_path) as anew:
         assert (await anew.recall("r1")).own_stop is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_kept"),
+    [
+        (httpx.Response(404, json={"detail": "Run not found: r1"}), False),
+        (httpx.Response(409, json={"detail": "Run r1 is PREPARED."}), False),
+        (httpx.ConnectError("refused"), False),
+        (httpx.ReadTimeout("lost"), True),
+        (httpx.Response(500), True),
+        (httpx.Response(502), True),
+    ],
+    ids=["unknown", "refused", "never sent", "lost", "failed", "behind a gateway"],
+)
+async def test_a_stop_is_ours_only_where_it_can_have_been_taken(
+    tmp_path: Path, desk: Desk, answer: httpx.Response | Exception, is_kept: bool
+) -> None:
+    async with (
+        Sightings(desk, backend=BACKEND) as known,
+        stopping(known) as backend,
+        respx.mock() as router,
+    ):
+        router.post(f"{URL}/api/runs/r1/stop").mock(side_effect=[answer])
+        with pytest.raises(BenchgateError):
+            await backend.stop("r1", own_stop=BY_BOUND)
+        assert (await known.recall("r1")).own_stop == (BY_BOUND if is_kept else None)
+    async with another_process(tmp_path) as anew:
+        assert (await anew.recall("r1")).own_stop == (BY_BOUND if is_kept else None)
+
+
+async def test_a_second_stop_that_is_refused_leaves_the_first_one_ours(desk: Desk) -> None:
+    async with (
+        Sightings(desk, backend=BACKEND) as known,
+        stopping(known) as backend,
+        respx.mock() as router,
+    ):
+        router.post(f"{URL}/api/runs/r1/stop").mock(
+            side_effect=[
+                httpx.Response(202, json={"run_id": "r1", "status": "CANCELLING"}),
+                httpx.Response(409, json={"detail": "Run r1 is CANCELLING."}),
+            ]
+        )
+        await backend.stop("r1", own_stop=BY_BOUND)
+        with pytest.raises(BenchgateError):
+            await backend.stop("r1")
+        assert (await known.recall("r1")).own_stop == BY_BOUND
 
 
 async def test_a_stop_of_another_process_is_seen_by_who_looks_anew(

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 
 from benchgate.domain.values import Value
-from benchgate.errors import BackendUnavailable, BenchgateError, Unauthorized
+from benchgate.errors import BackendError, BackendUnavailable, BenchgateError, Unauthorized
 from benchgate.gate.dialects.flakebench.dialect import FlakeBench
 from benchgate.gate.dialects.port import Dialect, Memory
 from benchgate.gate.dialects.specification import Specification
@@ -34,7 +34,7 @@ async def recognised(wire: Wire, memory: Memory) -> Dialect:
     """The dialect of the server at the other end of *wire*; *memory* is for one that forgets.
 
     Raises:
-        BackendUnavailable: it cannot be reached.
+        BackendError: it cannot be reached, or something before it answers in its place.
         Unauthorized: it does not let us in.
     """
     if not SIGNS or (await wire.address()).is_embedded:
@@ -49,6 +49,9 @@ async def _info(wire: Wire) -> Info:
         return await wire.get("/api/info", TypeAdapter(Info))
     except (BackendUnavailable, Unauthorized):
         raise
-    except BenchgateError:
+    except BenchgateError as exc:
+        is_unread = isinstance(exc.__cause__, ValidationError)
+        if isinstance(exc, BackendError) and exc.may_be_on_its_way and not is_unread:
+            raise
         # The specification has no such route, and whoever has one may fill it as they like.
         return Info()

@@ -1,15 +1,20 @@
 """FlakeBench over HTTP: what its refusals mean, what is waited for, and what is never asked."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import anyio
+import httpx
 import pytest
 
-from benchgate.domain.runs import RunSnapshot
+from benchgate.domain.runs import OwnStop, RunSnapshot
+from benchgate.domain.templates import TemplateConfig, TemplateDraft
 from benchgate.errors import BackendUnavailable, Conflict, InvalidInput, NotFound
 from benchgate.gate.backend import Backend
 from benchgate.gate.dialects import recognition
 from benchgate.gate.dialects.flakebench import dialect
+from benchgate.gate.sightings import Sightings
 from benchgate.gate.whereabouts import Configured
 from benchgate.gate.wire import Address
 from tests.flakebench.app import ORIGIN, client
@@ -30,13 +35,18 @@ def world(clock: ManualClock) -> World:
 
 
 @pytest.fixture
+def sightings() -> Sightings:
+    return Sightings()
+
+
+@pytest.fixture
 async def flakebench(
-    world: World, signs: object, monkeypatch: pytest.MonkeyPatch
+    world: World, sightings: Sightings, signs: object, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Backend]:
     monkeypatch.setattr(recognition, "SIGNS", signs)
     async with client(world) as http:
         address = Address(url=ORIGIN, dashboard_url="http://bench.example")
-        yield Backend(Configured(address), http)
+        yield Backend(Configured(address), http, sightings=sightings)
 
 
 async def new_run(flakebench: Backend, template_id: str = "tpl-fixed") -> str:
@@ -86,6 +96,48 @@ async def test_figures_that_come_after_the_end_are_waited_for(
     end = await ended(flakebench, clock, run_id)
     assert end.summary is not None
     assert end.summary.total_queries > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "reads"),
+    [({}, 0), ({"age": 6}, 1), ({"phase": "PROCESSING"}, 0), ({"own_stop": OwnStop()}, 1)],
+    ids=["live", "old", "being counted", "stopped by us"],
+)
+async def test_details_are_not_read_while_the_stream_tells_them(
+    flakebench: Backend,
+    sightings: Sightings,
+    world: World,
+    clock: ManualClock,
+    change: dict[str, Any],
+    reads: int,
+) -> None:
+    run_id = await new_run(flakebench)
+    await flakebench.start(run_id)
+    clock.advance(5)
+    known = await flakebench.snapshot(run_id)
+    updated_at = datetime.now(UTC) - timedelta(seconds=change.get("age", 0))
+    phase = change.get("phase", known.phase)
+    told = {"source": "stream", "updated_at": updated_at, "phase": phase}
+    await sightings.note(known.model_copy(update=told))
+    if own_stop := change.get("own_stop"):
+        await sightings.note_stop(run_id, own_stop)
+    before = world.counts.requests[f"GET /api/tests/{run_id}"]
+    assert (await flakebench.snapshot(run_id)).is_terminal is False
+    assert world.counts.requests[f"GET /api/tests/{run_id}"] - before == reads
+
+
+async def test_a_failure_that_the_stream_has_not_heard_of_is_read(
+    flakebench: Backend, sightings: Sightings, world: World, clock: ManualClock
+) -> None:
+    run_id = await new_run(flakebench)
+    await flakebench.start(run_id)
+    clock.advance(5)
+    known = await flakebench.snapshot(run_id)
+    told = {"source": "stream", "updated_at": datetime.now(UTC)}
+    await sightings.note(known.model_copy(update=told))
+    world.fail(run_id)
+    clock.advance(60)
+    assert (await flakebench.snapshot(run_id)).status == "FAILED"
 
 
 async def test_a_start_that_is_refused_is_told_with_the_true_reason(
@@ -163,6 +215,25 @@ async def test_when_nothing_exists_at_all_an_outage_is_told(
         await flakebench.create_run("tpl-fixed")
 
 
+async def test_a_run_that_was_deleted_is_gone_whatever_was_known_of_it(
+    flakebench: Backend, world: World
+) -> None:
+    run_id = await new_run(flakebench)
+    await flakebench.snapshot(run_id)
+    del world.runs[run_id]
+    with pytest.raises(NotFound):
+        await flakebench.snapshot(run_id)
+
+
+async def test_a_template_that_does_not_hold_is_refused_with_the_reason(
+    flakebench: Backend,
+) -> None:
+    config = (await flakebench.template("tpl-fixed")).config.model_dump(by_alias=True)
+    wrong = TemplateConfig.model_validate(config | {"min_concurrency": 5})
+    with pytest.raises(InvalidInput, match=r"use scaling\.min_connections"):
+        await flakebench.save_template(TemplateDraft(template_name="copy", config=wrong))
+
+
 async def test_the_preflight_adds_what_the_template_gives_reason_to_warn_of(
     flakebench: Backend, world: World
 ) -> None:
@@ -209,3 +280,36 @@ async def test_lists_and_errors_are_read(flakebench: Backend) -> None:
     assert (await flakebench.connections()).total >= 0
     assert (await flakebench.errors(run_id)).test_id == run_id
     assert await flakebench.readiness(run_id) is None
+
+
+async def test_every_path_is_asked_for_in_the_one_form_that_answers_directly(
+    world: World, clock: ManualClock, signs: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redirected: list[str] = []
+
+    async def hear(response: httpx.Response) -> None:
+        if response.is_redirect:
+            redirected.append(response.request.url.path)
+
+    monkeypatch.setattr(recognition, "SIGNS", signs)
+    config = world.templates["tpl-fixed"]["config"] | {"table_type": "INTERACTIVE"}
+    world.save("warehouse", config, template_id="tpl-warehouse")
+    async with client(world) as http:
+        http.event_hooks["response"].append(hear)
+        backend = Backend(Configured(Address(url=ORIGIN, dashboard_url=ORIGIN)), http)
+        for look in (backend.shelf, backend.connections, backend.runs, backend.activity):
+            await look()
+        saved = await backend.save_template(
+            TemplateDraft(template_name="copy", config=(await backend.template("tpl-fixed")).config)
+        )
+        await backend.template_readiness("tpl-warehouse")
+        run_id = await new_run(backend, saved.template_id)
+        for ask in (backend.run, backend.preflight, backend.start, backend.errors, backend.stop):
+            await ask(run_id)
+        await ended(backend, clock, run_id)
+        await backend.series(run_id)
+        world.outage = True
+        with pytest.raises(BackendUnavailable):
+            await backend.run(run_id)
+    assert world.counts.starts[run_id] == 1
+    assert redirected == []

@@ -133,6 +133,19 @@ def test_a_completed_run_without_figures_says_so_when_nobody_waits_any_more() ->
     assert late.reason is None
 
 
+@pytest.mark.parametrize(
+    ("known", "phase"),
+    [("MEASUREMENT", "MEASUREMENT"), ("WARMUP", "WARMUP"), (None, None)],
+)
+def test_a_run_that_loads_is_not_being_counted_whatever_its_planned_time_says(
+    known: str | None, phase: str | None
+) -> None:
+    test = recorded("rest_fixed_running", phase="PROCESSING")
+    last = snapshot_of(recorded("rest_fixed_running", phase=known)) if known else None
+    told = snapshot_of(test, last=last)
+    assert (told.status, told.phase) == (RunStatus.RUNNING, phase)
+
+
 def test_the_list_says_processing_for_a_run_that_is_being_counted() -> None:
     told = snapshot_of(recorded("rest_fixed_running", status="PROCESSING"))
     assert (told.status, told.phase) == (RunStatus.STOPPING, Phase.PROCESSING)

@@ -7,9 +7,11 @@ import httpx
 import pytest
 import respx
 
+from benchgate.domain.contract import RunRow
 from benchgate.errors import BackendError, BackendUnavailable, NotFound, Unauthorized
 from benchgate.gate.backend import Backend
 from benchgate.gate.dialects import recognition
+from benchgate.gate.dialects.flakebench.dialect import FlakeBench
 from benchgate.gate.whereabouts import Configured
 from benchgate.gate.wire import Address
 from tests.flakebench.samples import sample
@@ -72,7 +74,12 @@ async def test_who_shows_no_sign_is_taken_at_the_specifications_word(
 
 @pytest.mark.parametrize(
     ("answer", "error"),
-    [(httpx.Response(401), Unauthorized), (httpx.ConnectError("gone"), BackendUnavailable)],
+    [
+        (httpx.Response(401), Unauthorized),
+        (httpx.ConnectError("gone"), BackendUnavailable),
+        (httpx.Response(502, text="Bad Gateway"), BackendError),
+        (httpx.Response(503, json={"detail": "starting"}), BackendError),
+    ],
 )
 @respx.mock
 async def test_who_cannot_be_asked_is_not_guessed_at(
@@ -94,6 +101,45 @@ async def test_another_server_at_the_same_address_is_recognised_after_an_answer_
     info.respond(json=FLAKEBENCH)
     respx.get(f"{URL}/api/tests").respond(json={"results": [], "total_pages": 1})
     assert await backend.runs() == []
+
+
+@respx.mock
+async def test_a_path_that_does_not_exist_is_no_word_of_who_was_recognised(
+    backend: Backend,
+) -> None:
+    info = respx.get(f"{URL}/api/info").respond(404, json={"detail": "Not Found"})
+    respx.get(f"{URL}/api/runs/").respond(404, json={"detail": "Not Found"})
+    with pytest.raises(NotFound):
+        await backend.runs()
+    info.respond(json=FLAKEBENCH)
+    respx.get(f"{URL}/api/tests").respond(json={"results": [], "total_pages": 1})
+    assert await backend.runs() == []
+
+
+@respx.mock
+async def test_who_speaks_as_before_an_error_is_the_one_who_spoke(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoke: list[FlakeBench] = []
+
+    class Speaker(FlakeBench):
+        async def runs(self) -> list[RunRow]:
+            spoke.append(self)
+            return await super().runs()
+
+    def is_it(info: recognition.Info) -> bool:
+        return info.features.max_comparisons is not None
+
+    monkeypatch.setattr(recognition, "SIGNS", ((is_it, Speaker),))
+    info = respx.get(f"{URL}/api/info").respond(json=FLAKEBENCH)
+    rows = respx.get(f"{URL}/api/tests").respond(500)
+    with pytest.raises(BackendError):
+        await backend.runs()
+    rows.respond(json={"results": [], "total_pages": 1})
+    assert await backend.runs() == []
+    assert info.call_count == 2
+    # Since when it waits for figures, it alone remembers.
+    assert spoke == [spoke[0], spoke[0]]
 
 
 @respx.mock

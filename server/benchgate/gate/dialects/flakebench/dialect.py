@@ -26,7 +26,7 @@ from benchgate.domain.contract import (
     TemplateReadiness,
 )
 from benchgate.domain.preflight import PreflightReport, PreflightWarning, may_proceed
-from benchgate.domain.runs import Phase, RunSnapshot, RunStatus, is_terminal
+from benchgate.domain.runs import OwnStop, Phase, RunSnapshot, RunStatus, is_terminal
 from benchgate.domain.templates import TableType, Template, TemplateConfig, TemplateDraft
 from benchgate.errors import (
     BackendError,
@@ -204,9 +204,8 @@ class FlakeBench:
         last = sighting.snapshot
         if last is not None and last.is_settled:
             return last
-        if last is not None and await self._is_being_counted(last):
-            counted = {"status": RunStatus.STOPPING, "phase": Phase.PROCESSING, "metrics": None}
-            return last if last.is_terminal else last.model_copy(update=counted)
+        if last is not None and (held := await self._held_back(last, sighting.own_stop)):
+            return held
         test, read_at = await self._test(run_id), datetime.now(UTC)
         if sighting.own_stop is None and test.status.upper() in snapshots.STOPPED_AS:
             sighting = await self._memory.recall(run_id, anew=True)
@@ -297,8 +296,13 @@ class FlakeBench:
             return gone
         return BackendUnavailable(OUTAGE, hint=OUTAGE_HINT)
 
-    async def _is_being_counted(self, last: RunSnapshot) -> bool:
-        """Whether a run has ended and its figures are not there, so that it is not asked yet."""
+    async def _held_back(self, last: RunSnapshot, own_stop: OwnStop | None) -> RunSnapshot | None:
+        """What is known of a run whose details must not be asked for, or need not be; else None.
+
+        They must not be while they are counted. They need not be while the stream tells all of
+        them, and are not, because the end might come just before they are read. Of a stop the
+        stream hears late.
+        """
         run_id = last.run_id
         try:
             told = await self._wire.get(
@@ -307,10 +311,16 @@ class FlakeBench:
         except NotFound as gone:
             raise await self._truly(gone) from gone
         is_over = is_terminal((told.test_status or "").upper())
+        is_live = own_stop is None and snapshots.is_told_live(last, now=datetime.now(UTC))
+        if is_live and not is_over:
+            return last
         # What is told to be over elsewhere only is not in the figures either.
         has_ended = last.is_terminal or last.phase == Phase.PROCESSING
         is_counting = not snapshots.is_enriched(told) if is_over else has_ended
-        return is_counting and not self._is_late(run_id)
+        if not is_counting or self._is_late(run_id):
+            return None
+        counted = {"status": RunStatus.STOPPING, "phase": Phase.PROCESSING, "metrics": None}
+        return last if last.is_terminal else last.model_copy(update=counted)
 
     def _is_waited_out(self, test: payloads.Test) -> bool:
         return is_terminal(test.status.upper()) and self._is_late(test.test_id)

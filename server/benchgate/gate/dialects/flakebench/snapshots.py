@@ -71,7 +71,7 @@ def snapshot_of(
     """
     known = last or RunSnapshot(run_id=test.test_id, status=test.status)
     reason = test.cancellation_reason or test.failure_reason or _ended_for(known)
-    standing = _standing(test, reason=reason, own_stop=own_stop)
+    standing = _believed(_standing(test, reason=reason, own_stop=own_stop), known)
     if standing.status == RunStatus.COMPLETED:
         standing = _completed(test, waited_out=waited_out)
     ended = is_terminal(standing.status)
@@ -152,6 +152,12 @@ def is_settled(test: Test) -> bool:
     return not is_counting and _summary(test) is not None
 
 
+def is_told_live(known: RunSnapshot, *, now: datetime) -> bool:
+    """Whether the stream has just told all that there is to know of a run that goes on."""
+    is_loading = known.status == RunStatus.RUNNING and known.phase != Phase.PROCESSING
+    return is_loading and _is_new_frame(known, now)
+
+
 def is_enriched(enrichment: Enrichment) -> bool:
     """Whether the details of a run can be asked for without being answered too early.
 
@@ -213,6 +219,17 @@ def _standing(
     return Standing(status=status, phase=None if no_phase else phase, reason=reason)
 
 
+def _believed(standing: Standing, known: RunSnapshot) -> Standing:
+    """*standing* without what FlakeBench only reckons: that a run which loads is being counted.
+
+    It says so as soon as the planned time is over, in which it counts the time to get ready, too.
+    """
+    if standing.status != RunStatus.RUNNING or standing.phase != Phase.PROCESSING:
+        return standing
+    phase = known.phase if known.status == RunStatus.RUNNING else None
+    return standing.model_copy(update={"phase": phase})
+
+
 def _completed(test: Test, *, waited_out: bool) -> Standing:
     """A completed run has ended once its figures are there, or nobody waits for them any more."""
     if not is_settled(test) and not waited_out:
@@ -259,11 +276,14 @@ def _still_live(
     known: RunSnapshot, standing: Standing, *, read_at: datetime | None
 ) -> LiveMetrics | None:
     """The figures of the last frame while they are new: no other tells of a second."""
-    if known.source != "stream" or known.phase != standing.phase or is_terminal(standing.status):
-        return None
-    if read_at is None or known.updated_at is None or read_at - known.updated_at > FRAME_AGE_MAX:
-        return None
-    return known.metrics
+    is_same = known.phase == standing.phase and not is_terminal(standing.status)
+    return known.metrics if is_same and read_at and _is_new_frame(known, read_at) else None
+
+
+def _is_new_frame(known: RunSnapshot, now: datetime) -> bool:
+    if known.source != "stream" or known.updated_at is None:
+        return False
+    return now - known.updated_at <= FRAME_AGE_MAX
 
 
 def _searching(search: Search, standing: Standing) -> LiveMetrics | None:
