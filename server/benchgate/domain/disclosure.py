@@ -44,7 +44,7 @@ def disclosed(value: BaseModel) -> str:
 
 def _shown(value: JsonValue, depth: int) -> JsonValue:
     if isinstance(value, str):
-        return _text(value)
+        return masked(value)
     if not isinstance(value, dict | list):
         return value
     if depth == 0:
@@ -64,11 +64,12 @@ def _is_secret(key: str) -> bool:
     return SECRET_KEY.search(CAMEL_HUMP.sub("_", key)) is not None
 
 
-def _text(text: str) -> str:
+def masked(text: str) -> str:
+    """*text* on one line of at most `TEXT_CHARACTERS_MAX`, with what looks secret in it masked."""
     # Masked before it is cut, so that no half of a secret is left over; read no more than needed.
     known = KEY_BLOCK.sub(MASK, text[: TEXT_CHARACTERS_MAX * 4])
-    masked = ASSIGNED_SECRET.sub(rf"\1{MASK}", USER_INFO.sub(f"{MASK}@", known))
-    return one_line(masked, TEXT_CHARACTERS_MAX)
+    told = ASSIGNED_SECRET.sub(rf"\1{MASK}", USER_INFO.sub(f"{MASK}@", known))
+    return one_line(told, TEXT_CHARACTERS_MAX)
 
 
 def _more(count: int) -> str:

@@ -8,7 +8,7 @@ counted. `CANCELLING` was told to stop. The other four are ends: nothing leaves 
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import Field, computed_field
 
 from benchgate.domain.values import Value
 from benchgate.errors import Conflict
@@ -174,6 +174,7 @@ class RunSnapshot(Value):
         """Whether the status is one that this version knows."""
         return self.status in RunStatus.__members__
 
+    @computed_field
     @property
     def progress_pct(self) -> float | None:
         """Elapsed of expected time, 0-100; None where the end cannot be foreseen."""

@@ -26,6 +26,10 @@ NO_BACKEND_NOTE = (
     "No backend is running, and reading this list starts none; "
     f"{ToolName.LIST_TEMPLATES} starts the embedded one."
 )
+NO_RUNS_NOTE = (
+    "The backend lists no runs. If there ought to be some, check its own database, "
+    "without which some backends list nothing."
+)
 
 ReadSnapshot = Callable[[str], Awaitable[RunSnapshot]]
 ReadEvidence = Callable[[Sequence[str]], Awaitable[tuple[list[Evidence], str | None]]]
@@ -142,4 +146,5 @@ async def _listed(source: Source) -> RunList:
     rows = await source.runs()
     lines = tuple(RunLine.model_validate(row.model_dump()) for row in rows[:RUNS_MAX])
     note = f"The newest {RUNS_MAX} of {len(rows)} runs." if len(rows) > RUNS_MAX else None
+    note = note if rows else NO_RUNS_NOTE
     return RunList(runs=lines, note=note)

@@ -9,11 +9,18 @@ from typing import TypeVar
 
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
+from benchgate.domain.disclosure import masked
 from benchgate.domain.text import one_line
 from benchgate.domain.values import ID_PATTERN
 from benchgate.errors import BenchgateError, NotFound
 
 SHOWN_CHARACTERS_MAX = 80
+# So a web server says that it has no such path at all, whatever the id.
+NO_PATH = "Not Found"
+NO_PATH_HINT = (
+    "The server at BENCHGATE_BACKEND_URL has no such path: set it to the address under which the "
+    "backend has its /api."
+)
 
 Shape = TypeVar("Shape")
 
@@ -38,7 +45,13 @@ async def read(reading: Awaitable[Shape]) -> Shape:
     """What *reading* brings, with its refusals as those of a resource."""
     try:
         return await reading
-    except NotFound as exc:
-        raise ResourceNotFoundError(exc.advice) from exc
     except BenchgateError as exc:
-        raise ResourceError(exc.advice) from exc
+        exc.hint = hint_of(exc)
+        kind = ResourceNotFoundError if isinstance(exc, NotFound) else ResourceError
+        raise kind(masked(exc.advice)) from exc
+
+
+def hint_of(error: BenchgateError) -> str:
+    """What the reader of *error* can do next, where no backend of ours answered too."""
+    is_elsewhere = isinstance(error, NotFound) and str(error) == NO_PATH
+    return NO_PATH_HINT if is_elsewhere else error.hint

@@ -198,6 +198,23 @@ def test_errors_that_a_backend_could_not_sort_are_sorted_by_their_message() -> N
     assert advice_of("Query failed", "deadlock detected") == advice_of("lock")
 
 
+@pytest.mark.parametrize(
+    ("status", "label"), [("COMPLETED", "Note"), ("STOPPED", "Reason"), ("CANCELLED", "Reason")]
+)
+def test_a_run_that_did_not_fail_has_a_reason_and_no_causes(status: str, label: str) -> None:
+    run = snapshot_of(status, reason="Best concurrency 10 at 500 QPS")
+    text = BLOCKS.render("errors", run=run, summary=ErrorSummary(test_id="t"))
+    assert f"**{label}:** Best concurrency 10 at 500 QPS" in text
+    assert "**Error:**" not in text
+    assert "Possible causes" not in text
+
+
+def test_a_run_that_failed_without_a_word_has_causes_all_the_same() -> None:
+    run = snapshot_of("FAILED", reason=None)
+    text = BLOCKS.render("errors", run=run, summary=ErrorSummary(test_id="t"))
+    assert "Possible causes" in text
+
+
 def test_a_failed_run_is_told_with_causes_and_actions() -> None:
     run = snapshot_of("FAILED", reason="Connection pool exhausted", summary=SUMMARY)
     text = BLOCKS.render("failed", run=run)

@@ -140,6 +140,11 @@ async def test_the_list_has_the_runs_in_the_backends_order(client: Client) -> No
     }
 
 
+async def test_an_empty_list_says_that_it_may_be_an_outage(client: Client, shelf: Shelf) -> None:
+    shelf.rows = []
+    assert "check its own database" in (await read(client, "benchgate://runs"))["note"]
+
+
 async def test_a_long_list_is_cut_and_says_so(client: Client, shelf: Shelf) -> None:
     shelf.rows = [row_of(number) for number in range(RUNS_MAX + 20)]
     told = await read(client, "benchgate://runs")
@@ -158,8 +163,11 @@ async def test_the_list_of_a_backend_that_is_not_alive_is_empty_and_starts_none(
 
 
 async def test_a_run_is_told_as_far_as_it_is_known(client: Client, shelf: Shelf) -> None:
-    shelf.run = snapshot_of("RUNNING", phase="MEASUREMENT", elapsed_seconds=7, metrics=METRICS)
+    shelf.run = snapshot_of(
+        "RUNNING", phase="MEASUREMENT", elapsed_seconds=7, expected_seconds=28, metrics=METRICS
+    )
     told = await read(client, RUN)
+    assert told["progress_pct"] == 25
     assert (told["status"], told["phase"], told["elapsed_seconds"]) == ("RUNNING", "MEASUREMENT", 7)
     assert told["metrics"]["p95_latency_ms"] == 45
     assert "summary" not in told

@@ -1,17 +1,20 @@
 """What the tools answer with: structured values, and the result that carries them as text too."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from mcp.types import CallToolResult, ContentBlock, ResourceLink, TextContent
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, JsonValue
 from pydantic.config import JsonDict
 
 from benchgate.domain.answers import StartOutcome
 from benchgate.domain.approvals import ApprovalState
 from benchgate.domain.contract import ErrorRow
+from benchgate.domain.disclosure import TEXT_CHARACTERS_MAX
 from benchgate.domain.preflight import PreflightWarning
 from benchgate.domain.progress import ProgressLine
 from benchgate.domain.runs import LiveMetrics, Summary
+from benchgate.domain.text import one_line
 from benchgate.domain.values import Value
 
 
@@ -197,8 +200,18 @@ class Refusal(Value):
 def answer(text: str, value: Value, *, links: Sequence[ResourceLink] = ()) -> CallToolResult:
     """*value* as a result, with *text* for the reader."""
     content: list[ContentBlock] = [TextContent(type="text", text=text.strip()), *links]
-    structured = value.model_dump(mode="json", exclude_none=True)
-    return CallToolResult(content=content, structured_content=structured)
+    structured = cast("dict[str, JsonValue]", value.model_dump(mode="json", exclude_none=True))
+    bounded = {key: _bounded(inner) for key, inner in structured.items()}
+    return CallToolResult(content=content, structured_content=bounded)
+
+
+def _bounded(value: JsonValue) -> JsonValue:
+    """*value* with its texts on one line each, for a backend's names are as long as it likes."""
+    if isinstance(value, str):
+        return one_line(value, TEXT_CHARACTERS_MAX)
+    if isinstance(value, dict):
+        return {key: _bounded(inner) for key, inner in value.items()}
+    return [_bounded(inner) for inner in value] if isinstance(value, list) else value
 
 
 def refusal(text: str, why: Refusal) -> CallToolResult:

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from benchgate.domain.compared import cautions_of, compared, is_local
 from benchgate.domain.comparisons import Comparison
+from benchgate.domain.contract import ErrorRow
+from benchgate.domain.disclosure import masked
 from benchgate.domain.results import HandOver, RunResult, hand_over
 from benchgate.domain.runs import RunSnapshot
 from benchgate.domain.values import ComparisonId, RunId, Value
@@ -104,9 +106,16 @@ class ResultTools:
         """Read a run's errors by category, with possible causes."""
         run = await self._backend.snapshot(run_id)
         summary = await self._backend.errors(run_id)
-        summary = summary.model_copy(update={"rows": summary.rows[:ERROR_ROWS_MAX]})
+        rows = tuple(_without_secrets(row) for row in summary.rows[:ERROR_ROWS_MAX])
+        summary = summary.model_copy(update={"rows": rows})
         text = self._blocks.render("errors", run=run, summary=summary)
         return answer(text, ErrorsAnswer(run_id=run_id, rows=summary.rows))
+
+
+def _without_secrets(row: ErrorRow) -> ErrorRow:
+    """*row* with what looks secret masked: a database repeats the statement that it refuses."""
+    told = {"summary": masked(row.summary), "message": masked(row.message)}
+    return row.model_copy(update=told)
 
 
 def _links(run_id: str) -> list[ResourceLink]:

@@ -222,7 +222,6 @@ class RunTools:
                 | {
                     "comparison_id": comparison_id,
                     "approval": state,
-                    "progress_pct": run.progress_pct,
                     "next_check_seconds": next_check_seconds,
                 }
             ),

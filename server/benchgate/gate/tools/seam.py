@@ -7,15 +7,18 @@ of ours keeps its words; anything else is logged, and its words stay here.
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import PrivateAttr, ValidationError
 
+from benchgate.domain.disclosure import masked
 from benchgate.domain.text import one_line
 from benchgate.errors import BackendUnavailable, BenchgateError, InvalidInput
 from benchgate.gate.blocks import Blocks
+from benchgate.gate.lookups import hint_of
 from benchgate.gate.tools.answers import Refusal, refusal
 from benchgate.gate.tools.schemas import DROPPED_OF_ANSWERS, slim
 from benchgate.gate.wire import within
@@ -111,20 +114,31 @@ class Seam:
     def __init__(self, *, blocks: Blocks, backend_url: str | None) -> None:
         """*backend_url* is the configured one; None is the embedded, of which more can be said."""
         self._blocks = blocks
-        self._backend = {"backend_url": backend_url, "embedded": backend_url is None}
+        shown = _without_secrets(backend_url) if backend_url else None
+        self._backend = {"backend_url": shown, "embedded": backend_url is None}
 
     def result(self, tool: str, error: BaseException) -> CallToolResult:
         """*error* of *tool* as a result."""
         if not isinstance(error, BenchgateError):
             logger.error("Tool %s failed unexpectedly", tool, exc_info=error)
             return self._told("error", UNEXPECTED)
-        why = Refusal(code=error.code, message=one_line(str(error)), hint=one_line(error.hint))
+        why = Refusal(
+            code=error.code,
+            message=one_line(masked(str(error))),
+            hint=one_line(masked(hint_of(error))),
+        )
         if isinstance(error, BackendUnavailable):
             return self._told("connection_lost", why)
         return self._told("creation_failed" if tool == "create_run" else "error", why)
 
     def _told(self, block: str, why: Refusal) -> CallToolResult:
         return refusal(self._blocks.render(block, **why.model_dump(), **self._backend), why)
+
+
+def _without_secrets(url: str) -> str:
+    """*url* as far as its path: a user, a password and a query are nobody else's to read."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
 def bad_argument(error: ValidationError) -> InvalidInput:
