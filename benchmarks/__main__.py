@@ -11,7 +11,7 @@ import anyio
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import approval, lookups, startup, status, tokens
+from benchmarks import approval, lookups, startup, status, tokens, watching
 from benchmarks.table import Row
 
 MEASUREMENTS: dict[str, Callable[[], Awaitable[list[Row]]]] = {
@@ -19,9 +19,10 @@ MEASUREMENTS: dict[str, Callable[[], Awaitable[list[Row]]]] = {
     "status": status.rows,
     "approval": approval.rows,
     "tokens": tokens.rows,
+    "watching": watching.rows,
     "lookups": lookups.rows,
 }
-DECIMALS = {"x": 2, "ms": 1}
+DECIMALS = {"x": 2, "ms": 1, "s": 1, "%": 1, "requests": 2}
 
 
 def main() -> None:
