@@ -12,19 +12,20 @@ from benchgate.settings import Settings
 from tests.acceptance.comparing import YES_A, YES_B, quick_client_of
 from tests.acceptance.person import ERAS, YES, Era, Person, call, text_of
 from tests.flakebench.app import served
-from tests.flakebench.clock import ScaledClock
+from tests.flakebench.clock import ManualClock, ScaledClock
+from tests.flakebench.runs import Pace
 from tests.flakebench.world import World
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("era", ERAS)]
 
-# One second of the wall is half a minute of the backend's.
+# One second of the wall is half a minute of the backend's; it repeats an early answer for two.
 SPEED = 30
 ENDED_WITHIN_SECONDS = 30
 
 
 @pytest.fixture
 def world() -> World:
-    return World(clock=ScaledClock(SPEED))
+    return World(clock=ScaledClock(SPEED), pace=Pace(cache_s=2 * SPEED))
 
 
 @asynccontextmanager
@@ -95,6 +96,19 @@ async def test_a_run_that_somebody_else_started_is_seen_before_anything_starts(
         assert stopped["status"] in {"CANCELLING", "CANCELLED"}
     assert not person.questions
     assert world.counts.starts[mine] == 0
+
+
+async def test_a_run_that_gets_ready_is_not_started_a_second_time(tmp_path: Path, era: Era) -> None:
+    # On this clock a run is STARTING for as long as anybody looks.
+    clock = ManualClock()
+    world = World(clock=clock)
+    async with talking(world, tmp_path, era, Person(YES)) as client:
+        run_id = (await call(client, "create_run", template_id="tpl-fixed"))["run_id"]
+        assert (await call(client, "start_run", run_id=run_id))["outcome"] == "started"
+        again = await call(client, "start_run", run_id=run_id)
+        assert (await call(client, "get_status", run_id=run_id))["status"] == "STARTING"
+    assert again["outcome"] != "started"
+    assert world.counts.starts[run_id] == 1
 
 
 async def test_an_outage_of_its_database_is_not_told_as_a_run_that_is_gone(

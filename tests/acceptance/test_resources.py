@@ -21,7 +21,7 @@ from benchgate.gate.server import open_gate
 from benchgate.settings import Settings
 from tests.acceptance.person import YES, Person, call
 from tests.flakebench.app import served
-from tests.flakebench.clock import ScaledClock
+from tests.flakebench.clock import ManualClock, ScaledClock
 from tests.flakebench.world import World
 from tests.unit.ears import ERAS, HEARD_WITHIN_SECONDS, Ear, Era, subscribed
 
@@ -29,6 +29,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("era", ERAS)]
 
 # One second of the wall is half a minute of the backend's.
 SPEED = 30
+# After so long of the backend's time a run of `tpl-fixed` is under load, and over after the second.
+LOADING_SECONDS, OVER_SECONDS = 5, 60
 ENDED_WITHIN_SECONDS = 30
 LOOK_INTERVAL_SECONDS = 0.1
 LOOPBACK = "127.0.0.1"
@@ -138,14 +140,18 @@ async def started(client: Client, run_id: str) -> None:
     assert (await call(client, "start_run", run_id=run_id))["outcome"] == "started"
 
 
-async def statuses_until(client: Client, ear: Ear, run: str, *, last: str) -> list[str]:
-    """The run's status after each word of it, up to *last*."""
-    seen: list[str] = []
+async def until_status(client: Client, ear: Ear, run: str, wanted: str) -> None:
+    """Until a word of the run leads to a status as *wanted*."""
     with anyio.fail_after(ENDED_WITHIN_SECONDS):
-        while last not in seen:
+        while (await read(client, run))["status"] != wanted:
             await ear.until(run)
-            seen.append((await read(client, run))["status"])
-    return seen
+
+
+async def until_listed(client: Client, ear: Ear, wanted: str) -> None:
+    """Until a word of the list leads to its only run, with a status as *wanted*."""
+    with anyio.fail_after(ENDED_WITHIN_SECONDS):
+        while [one["status"] for one in (await read(client, RUNS))["runs"]] != [wanted]:
+            await ear.until(RUNS)
 
 
 @pytest.fixture
@@ -153,11 +159,22 @@ def world() -> World:
     return World(clock=ScaledClock(SPEED))
 
 
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def still(clock: ManualClock) -> World:
+    """A world in which nothing happens until a test moves its clock."""
+    return World(clock=clock)
+
+
 @pytest.mark.parametrize("by", [by_stdio, by_http], ids=["stdio", "http"])
 async def test_a_run_is_followed_to_its_end_and_its_results_are_read(
-    world: World, tmp_path: Path, era: Era, by: By
+    still: World, clock: ManualClock, tmp_path: Path, era: Era, by: By
 ) -> None:
-    async with by(world, tmp_path, era) as (client, ear):
+    async with by(still, tmp_path, era) as (client, ear):
         run_id = (await call(client, "create_run", template_id="tpl-fixed"))["run_id"]
         run = f"{RUNS}/{run_id}"
         listed = await read(client, RUNS)
@@ -165,33 +182,32 @@ async def test_a_run_is_followed_to_its_end_and_its_results_are_read(
         assert "summary_metrics" not in await read(client, f"{run}/results.json")
         async with subscribed(client, ear, run, f"{run}/results.json"):
             await started(client, run_id)
-            seen = await statuses_until(client, ear, run, last="COMPLETED")
+            clock.advance(LOADING_SECONDS)
+            await until_status(client, ear, run, "RUNNING")
+            clock.advance(OVER_SECONDS)
+            await until_status(client, ear, run, "COMPLETED")
             await ear.until(f"{run}/results.json")
-        assert "RUNNING" in seen
         told = await read(client, run)
         assert told["summary"]["total_queries"] > 0
         handed = await read(client, f"{run}/results.json")
         assert handed["summary_metrics"] == told["summary"]
         listed = await read(client, RUNS)
         assert [(one["run_id"], one["status"]) for one in listed["runs"]] == [(run_id, "COMPLETED")]
-    assert world.counts.starts[run_id] == 1
+    assert still.counts.starts[run_id] == 1
 
 
 async def test_a_run_that_was_started_is_announced_to_its_end_though_nobody_looks(
-    world: World, tmp_path: Path, era: Era
+    still: World, clock: ManualClock, tmp_path: Path, era: Era
 ) -> None:
-    async with by_http(world, tmp_path, era) as (client, ear):
+    async with by_http(still, tmp_path, era) as (client, ear):
         run_id = (await call(client, "create_run", template_id="tpl-fixed"))["run_id"]
-        seen: list[str] = []
         async with subscribed(client, ear, RUNS):
             await started(client, run_id)
-            with anyio.fail_after(ENDED_WITHIN_SECONDS):
-                while "COMPLETED" not in seen:
-                    await ear.until(RUNS)
-                    (line,) = (await read(client, RUNS))["runs"]
-                    seen.append(line["status"])
-    assert "RUNNING" in seen
-    assert world.counts.streams[run_id] == 1
+            clock.advance(LOADING_SECONDS)
+            await until_listed(client, ear, "RUNNING")
+            clock.advance(OVER_SECONDS)
+            await until_listed(client, ear, "COMPLETED")
+    assert still.counts.streams[run_id] == 1
 
 
 async def test_all_who_follow_a_run_share_one_stream_of_the_backend(
@@ -203,7 +219,7 @@ async def test_all_who_follow_a_run_share_one_stream_of_the_backend(
         gate.client(era) as (one, first_ear),
         gate.client(era) as (other, second_ear),
     ):
-        run_id = (await call(starter, "create_run", template_id="tpl-findmax"))["run_id"]
+        run_id = (await call(starter, "create_run", template_id="tpl-long"))["run_id"]
         run = f"{RUNS}/{run_id}"
         async with (
             subscribed(one, first_ear, run),
@@ -241,14 +257,14 @@ async def test_a_client_that_was_killed_keeps_nobody_from_hearing(
     world: World, tmp_path: Path, era: Era
 ) -> None:
     async with gate_of(world, tmp_path) as gate, gate.client(era) as (client, ear):
-        run_id = (await call(client, "create_run", template_id="tpl-findmax"))["run_id"]
+        run_id = (await call(client, "create_run", template_id="tpl-long"))["run_id"]
         run = f"{RUNS}/{run_id}"
         await listen_and_die(gate, era, run)
         async with subscribed(client, ear, run):
             await started(client, run_id)
-            await statuses_until(client, ear, run, last="RUNNING")
+            await until_status(client, ear, run, "RUNNING")
             world.fail(run_id)
-            await statuses_until(client, ear, run, last="FAILED")
+            await until_status(client, ear, run, "FAILED")
 
 
 async def listen_and_die(gate: Gate, era: Era, uri: str) -> None:
