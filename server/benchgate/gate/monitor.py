@@ -3,7 +3,6 @@
 Knows nothing of tools or texts: snapshots come from a feed, and go to a listener.
 """
 
-import math
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -19,7 +18,6 @@ ANSWER_INTERVAL_SECONDS = 0.5
 # The backend's own limit for a request ends the look before, with the reason.
 FIRST_LOOK_SECONDS_MAX = 25
 WAIT_SECONDS_MAX = 25
-CHECK_SECONDS_MIN = 2
 LATE_SECONDS_MAX = 1.5
 
 Listen = Callable[[RunSnapshot], Awaitable[None]]
@@ -105,15 +103,7 @@ async def until_answered(
 
 def next_look_seconds(view: View, approval: ApprovalState | None) -> int | None:
     """How long the next wait for a comparison should be; None where waiting brings nothing."""
-    if approval is ApprovalState.ASKED:
-        return WAIT_SECONDS_MAX
-    if not _is_moving(view):
-        return None
-    if view.live is None and view.comparison.reason is not None:
-        # Another run is in the way, perhaps for an hour; that our own starts cuts the wait short.
-        return WAIT_SECONDS_MAX
-    seconds = next_check_seconds(view.live) if view.live else None
-    return seconds or CHECK_SECONDS_MIN
+    return WAIT_SECONDS_MAX if approval is ApprovalState.ASKED or _is_moving(view) else None
 
 
 def _place(view: View) -> tuple[int, bool]:
@@ -126,12 +116,10 @@ def _is_moving(view: View) -> bool:
 
 
 def next_check_seconds(snapshot: RunSnapshot, approval: ApprovalState | None = None) -> int | None:
-    """How long the next wait should be; None where waiting brings nothing."""
-    if approval is ApprovalState.ASKED:
-        return WAIT_SECONDS_MAX
-    if not is_active(snapshot.status):
-        return None
-    if snapshot.expected_seconds is None:
-        return WAIT_SECONDS_MAX
-    left_seconds = math.ceil(snapshot.expected_seconds - snapshot.elapsed_seconds) + 1
-    return max(CHECK_SECONDS_MIN, min(WAIT_SECONDS_MAX, left_seconds))
+    """How long the next wait should be; None where waiting brings nothing.
+
+    It is the longest one, because a wait is over by itself as soon as the run is: when that will
+    be is known to a backend only roughly, and a short wait for it would be one call more.
+    """
+    is_open = approval is ApprovalState.ASKED or is_active(snapshot.status)
+    return WAIT_SECONDS_MAX if is_open else None

@@ -15,6 +15,7 @@ from tests.unit.gate.watched import (
     AWAY,
     DONE,
     LONG_SECONDS,
+    NO_STREAM,
     Look,
     Scripted,
     Streamed,
@@ -310,6 +311,32 @@ async def test_a_backend_that_is_away_for_long_is_asked_no_more() -> None:
         looks = len(backend.looked_at)
         await anyio.sleep(LONG_SECONDS)
         assert len(backend.looked_at) == looks
+
+
+class Timed(Scripted):
+    """A run that has ended after so long, at first a little later than was planned."""
+
+    ended_after_seconds = 307
+
+    async def snapshot(self, run_id: str) -> RunSnapshot:
+        self.looked_at.append(anyio.current_time())
+        elapsed = anyio.current_time()
+        planned = run(elapsed_seconds=elapsed, expected_seconds=300)
+        return DONE if elapsed >= self.ended_after_seconds else planned
+
+
+@pytest.mark.parametrize("streams", [[ticking()], [NO_STREAM]], ids=["streamed", "polled"])
+async def test_a_run_of_five_minutes_is_followed_to_its_end_in_thirteen_calls(
+    streams: list[Streamed | Exception],
+) -> None:
+    calls, wait_seconds = 0, float(monitor.WAIT_SECONDS_MAX)
+    seen = run()
+    async with Live(Timed(streams=streams)) as live:
+        while wait_seconds:
+            async with live.watching("r1") as watch:
+                seen = await monitor.watch(watch, Listened(), wait_seconds=wait_seconds)
+            calls, wait_seconds = calls + 1, monitor.next_check_seconds(seen) or 0
+    assert (seen, calls) == (DONE, 13)
 
 
 async def test_whoever_leaves_lets_go_of_every_stream() -> None:
