@@ -5,8 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 FRESH := .venv-constraints
 ARGS ?=
-# Most tests wait more than they compute, so three of them run beside each other on two cores.
-WHOLE := --numprocesses 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term-missing:skip-covered
+# Most tests wait more than they compute, so more of them run beside each other than there are cores.
+BESIDE := --numprocesses 4 --dist loadfile --no-loadscope-reorder
+# To measure what is covered takes as long as the tests, and the unit tests have to cover it alone.
+MEASURED := tests/unit $(BESIDE) --cov --cov-report=term-missing:skip-covered
+OTHERS := tests --ignore tests/unit $(BESIDE)
 
 # The first Python that is new enough; PYTHON=/path/to/python names another.
 PYTHON ?= $(shell for candidate in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -49,7 +52,12 @@ test: $(VENV)/.test-ready ## Format, lint, types, import rules and all tests.
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/pytest $(or $(ARGS),$(WHOLE))
+ifdef ARGS
+	$(BIN)/pytest $(ARGS)
+else
+	$(BIN)/pytest $(MEASURED)
+	$(BIN)/pytest $(OTHERS)
+endif
 
 bench: $(VENV)/.test-ready ## The measured figures, side by side with their peers.
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -14,6 +14,9 @@ from tests.acceptance.person import ERAS, NO, YES, Era, Person, call, client_of,
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("era", ERAS)]
 
+# A wait that was not cut short is still going on then, however busy the machine is.
+EARLY_SECONDS_MAX = WAIT_SECONDS_MAX - 5
+
 
 async def status_of(client: Client, run_id: str, *, wait_seconds: float = 0) -> dict[str, Any]:
     return await call(client, "get_status", run_id=run_id, wait_seconds=wait_seconds)
@@ -55,7 +58,7 @@ async def test_a_wait_ends_early_when_a_yes_comes_from_elsewhere(home: Home, era
         async def wait() -> None:
             seen.update(await status_of(client, run_id, wait_seconds=WAIT_SECONDS_MAX))
 
-        with anyio.fail_after(WAIT_SECONDS_MAX / 2):
+        with anyio.fail_after(EARLY_SECONDS_MAX):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(wait)
                 await anyio.wait_all_tasks_blocked()

@@ -170,7 +170,7 @@ async def test_a_backend_that_dies_in_a_run_is_started_again_and_tells_the_truth
             await to_thread.run_sync(process.wait)
             try:
                 with anyio.fail_after(30):
-                    status = await call(client, "get_status", run_id=run_id)
+                    status = await call(client, "get_status", run_id=run_id, wait_seconds=25)
                 result = await client.call_tool("get_results", {"run_ids": [run_id]})
             finally:
                 await to_thread.run_sync(end_backend, own_home)
