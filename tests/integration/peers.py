@@ -18,8 +18,8 @@ from benchgate.gate.backend import Backend
 from benchgate.gate.home import GateHome
 from benchgate.gate.live import Live
 from benchgate.gate.sightings import Sightings
-from benchgate.gate.whereabouts import Configured
-from benchgate.gate.wire import Address
+from benchgate.gate.transport.whereabouts import Configured
+from benchgate.gate.transport.wire import Address
 from benchgate.settings import Settings
 from tests.acceptance.home import Home
 from tests.adversary.app import Adversary

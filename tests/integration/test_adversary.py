@@ -11,11 +11,11 @@ from starlette.types import ASGIApp
 
 from benchgate.domain.runs import RunSnapshot
 from benchgate.errors import BackendError, BackendUnavailable, BenchgateError
-from benchgate.gate import wire
 from benchgate.gate.backend import Backend
-from benchgate.gate.responses import ANSWER_BYTES_MAX
-from benchgate.gate.whereabouts import Configured
-from benchgate.gate.wire import Address, Wire
+from benchgate.gate.transport import wire
+from benchgate.gate.transport.responses import ANSWER_BYTES_MAX
+from benchgate.gate.transport.whereabouts import Configured
+from benchgate.gate.transport.wire import Address, Wire
 from tests.adversary.app import Adversary
 from tests.adversary.script import (
     WEBSOCKET,

@@ -14,10 +14,10 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from benchgate.errors import BackendError, BackendUnavailable
-from benchgate.gate import frames
-from benchgate.gate.frames import FRAME_BYTES_MAX
-from benchgate.gate.whereabouts import Configured
-from benchgate.gate.wire import Address, Frames, Wire
+from benchgate.gate.transport import frames
+from benchgate.gate.transport.frames import FRAME_BYTES_MAX
+from benchgate.gate.transport.whereabouts import Configured
+from benchgate.gate.transport.wire import Address, Frames, Wire
 from tests.adversary.app import Adversary
 from tests.adversary.script import (
     WEBSOCKET,

@@ -11,9 +11,9 @@ import pytest
 from pydantic import SecretStr, TypeAdapter
 
 from benchgate.errors import BackendUnavailable
-from benchgate.gate.certificates import Trust
-from benchgate.gate.whereabouts import Configured
-from benchgate.gate.wire import Address, Wire
+from benchgate.gate.transport.certificates import Trust
+from benchgate.gate.transport.whereabouts import Configured
+from benchgate.gate.transport.wire import Address, Wire
 from tests.adversary.app import Adversary
 from tests.adversary.certificate import Certificate, issued
 from tests.adversary.script import WEBSOCKET, Answer, Step, Told

@@ -14,7 +14,7 @@ import pytest
 
 from benchgate.domain.rendezvous import CONTRACT_VERSION, LOG_FILE, RECORD_FILE, BackendRecord
 from benchgate.errors import BackendUnavailable
-from benchgate.gate.embedded import LOG_BYTES_MAX, EmbeddedBackend
+from benchgate.gate.transport.embedded import LOG_BYTES_MAX, EmbeddedBackend
 
 pytestmark = pytest.mark.anyio
 

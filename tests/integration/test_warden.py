@@ -18,9 +18,9 @@ from benchgate.gate.home import GateHome
 from benchgate.gate.lane import Lane
 from benchgate.gate.live import Live
 from benchgate.gate.sightings import Sightings
+from benchgate.gate.transport.whereabouts import Configured
+from benchgate.gate.transport.wire import Address
 from benchgate.gate.warden import MISSES_MAX, Warden
-from benchgate.gate.whereabouts import Configured
-from benchgate.gate.wire import Address
 from benchgate.settings import Settings
 from tests.flakebench.app import served
 from tests.flakebench.clock import ManualClock

@@ -29,7 +29,7 @@ from benchgate.errors import BackendError, BackendUnavailable, BenchgateError, N
 from benchgate.gate.dialects.port import Activity, Dialect, Shelf, Stream
 from benchgate.gate.dialects.recognition import recognised
 from benchgate.gate.sightings import Sightings
-from benchgate.gate.wire import Whereabouts, Wire, within
+from benchgate.gate.transport.wire import Whereabouts, Wire, within
 
 LOOK_AFTER_ACT_SECONDS_MAX = 5
 # With these a backend answers a stop that came too late to have stopped anything.

@@ -13,7 +13,7 @@ from benchgate.gate.backend import Backend
 from benchgate.gate.figures import clock
 from benchgate.gate.lane import Lane
 from benchgate.gate.names import ToolName
-from benchgate.gate.wire import within
+from benchgate.gate.transport.wire import within
 
 FACTS_SECONDS_MAX = 25
 

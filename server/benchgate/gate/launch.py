@@ -22,7 +22,7 @@ from benchgate.gate.backend import Backend
 from benchgate.gate.endings import Ending, NotStarted, Started, refused
 from benchgate.gate.lane import Lane
 from benchgate.gate.live import Live
-from benchgate.gate.wire import within
+from benchgate.gate.transport.wire import within
 
 logger = logging.getLogger(__name__)
 

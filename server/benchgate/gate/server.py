@@ -20,16 +20,15 @@ from mcp.server.transport_security import TransportSecuritySettings
 import benchgate
 from benchgate.domain.approvals import Channel
 from benchgate.errors import BenchgateError, SettingsError
-from benchgate.gate import completions, documents, guides, resources
+from benchgate.gate import completions, guides
 from benchgate.gate.approvals.desk import Desk
 from benchgate.gate.approvals.page import ApprovalsPage
 from benchgate.gate.approvals.pin import Pin
 from benchgate.gate.backend import Backend
-from benchgate.gate.certificates import Trust
 from benchgate.gate.comparisons.autopilot import Pace
 from benchgate.gate.completions import Known
-from benchgate.gate.embedded import EmbeddedBackend
 from benchgate.gate.home import GateHome
+from benchgate.gate.resources import documents, sheets
 from benchgate.gate.sightings import Sightings
 from benchgate.gate.tools.catalog import CatalogTools
 from benchgate.gate.tools.comparisons import ComparisonTools
@@ -37,7 +36,9 @@ from benchgate.gate.tools.results import ResultTools
 from benchgate.gate.tools.runs import RunTools
 from benchgate.gate.tools.seam import Seam
 from benchgate.gate.tools.toolset import all_tools
-from benchgate.gate.whereabouts import Embedded, configured
+from benchgate.gate.transport.certificates import Trust
+from benchgate.gate.transport.embedded import EmbeddedBackend
+from benchgate.gate.transport.whereabouts import Embedded, configured
 from benchgate.gate.works import Works
 from benchgate.settings import Settings
 
@@ -131,7 +132,7 @@ def _offer_resources(server: MCPServer[Any], works: Works) -> None:
     documents.register(
         server, works.backend, read_snapshot=read_snapshot, read_evidence=read_evidence
     )
-    resources.register(server, read_snapshot=read_snapshot, read_series=works.backend.series)
+    sheets.register(server, read_snapshot=read_snapshot, read_series=works.backend.series)
     works.announcements.register(server)
 
 

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from uuid import uuid4
 
-from benchgate.gate.announcements import Announcements
 from benchgate.gate.approvals.channels import Channels
 from benchgate.gate.approvals.chat import Chat
 from benchgate.gate.approvals.desk import Desk
@@ -32,6 +31,7 @@ from benchgate.gate.lane import Lane
 from benchgate.gate.launch import Launch
 from benchgate.gate.live import Live
 from benchgate.gate.monitor import FIRST_LOOK_SECONDS_MAX
+from benchgate.gate.resources.announcements import Announcements
 from benchgate.gate.sightings import Sightings
 from benchgate.gate.starts import Starts
 from benchgate.gate.warden import Warden

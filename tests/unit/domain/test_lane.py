@@ -15,7 +15,7 @@ from benchgate.domain.lane import (
     is_stale,
     may_enter,
 )
-from benchgate.gate.wire import REQUEST_TIMEOUT_SECONDS
+from benchgate.gate.transport.wire import REQUEST_TIMEOUT_SECONDS
 from tests.unit.examples import NOON
 
 TICK = timedelta(microseconds=1)

@@ -22,10 +22,10 @@ from benchgate.errors import (
     Unauthorized,
 )
 from benchgate.gate.backend import Backend
-from benchgate.gate.embedded import EmbeddedBackend
-from benchgate.gate.responses import ANSWER_BYTES_MAX
-from benchgate.gate.whereabouts import Configured, Embedded, configured
-from benchgate.gate.wire import Address
+from benchgate.gate.transport.embedded import EmbeddedBackend
+from benchgate.gate.transport.responses import ANSWER_BYTES_MAX
+from benchgate.gate.transport.whereabouts import Configured, Embedded, configured
+from benchgate.gate.transport.wire import Address
 from benchgate.settings import Settings
 
 pytestmark = pytest.mark.anyio

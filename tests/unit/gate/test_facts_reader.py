@@ -14,8 +14,8 @@ from benchgate.gate.approvals.desk import Desk
 from benchgate.gate.backend import Backend
 from benchgate.gate.facts import FactsReader, Obstacle
 from benchgate.gate.lane import Lane
-from benchgate.gate.whereabouts import Configured
-from benchgate.gate.wire import Address
+from benchgate.gate.transport.whereabouts import Configured
+from benchgate.gate.transport.wire import Address
 from tests.unit.asked import home_in
 
 pytestmark = pytest.mark.anyio

@@ -14,7 +14,7 @@ from benchgate.gate.comparisons.plans import Plans
 from benchgate.gate.home import GateHome
 from benchgate.gate.names import ToolName
 from benchgate.gate.server import open_gate
-from benchgate.gate.whereabouts import configured
+from benchgate.gate.transport.whereabouts import configured
 from benchgate.settings import Settings
 from tests.unit.asked import record_of
 from tests.unit.comparing import COMPARISON_ID, comparison_of

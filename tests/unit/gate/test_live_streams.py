@@ -12,8 +12,8 @@ from benchgate.gate import watch as limits
 from benchgate.gate.backend import Backend
 from benchgate.gate.dialects import recognition
 from benchgate.gate.live import Live
-from benchgate.gate.whereabouts import Configured
-from benchgate.gate.wire import Address
+from benchgate.gate.transport.whereabouts import Configured
+from benchgate.gate.transport.wire import Address
 from tests.adversary.app import Adversary
 from tests.adversary.script import WEBSOCKET, Answer, Step, Told
 from tests.adversary.server import ORIGIN, client

@@ -19,8 +19,8 @@ from benchgate.gate.backend import Backend
 from benchgate.gate.home import GateHome
 from benchgate.gate.sightings import REMEMBERED_RUNS_MAX, Sightings
 from benchgate.gate.store import SIGHTINGS
-from benchgate.gate.whereabouts import Configured
-from benchgate.gate.wire import Address
+from benchgate.gate.transport.whereabouts import Configured
+from benchgate.gate.transport.wire import Address
 from benchgate.settings import Settings
 from tests.unit.examples import METRICS, NOON, SUMMARY
 

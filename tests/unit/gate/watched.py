@@ -13,9 +13,9 @@ import httpx
 from benchgate.domain.runs import RunSnapshot
 from benchgate.errors import BackendError, BackendUnavailable
 from benchgate.gate.backend import Backend
+from benchgate.gate.transport.whereabouts import Configured
+from benchgate.gate.transport.wire import Address
 from benchgate.gate.watch import Watch
-from benchgate.gate.whereabouts import Configured
-from benchgate.gate.wire import Address
 from tests.unit.examples import METRICS, SUMMARY
 
 URL = "http://backend.test"

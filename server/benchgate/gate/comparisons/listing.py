@@ -14,7 +14,7 @@ from benchgate.domain.templates import Template
 from benchgate.errors import BenchgateError, Conflict, InvalidInput, NotFound
 from benchgate.gate.backend import Backend
 from benchgate.gate.facts import FACTS_SECONDS_MAX, FactsReader, Obstacle
-from benchgate.gate.wire import within
+from benchgate.gate.transport.wire import within
 
 LOOKS_AT_A_TIME = 4
 

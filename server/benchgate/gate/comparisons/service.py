@@ -37,7 +37,7 @@ from benchgate.gate.comparisons.matters import UNASKED, next_test_wording
 from benchgate.gate.endings import Ending, NotStarted
 from benchgate.gate.live import Live
 from benchgate.gate.starts import Starts
-from benchgate.gate.wire import within
+from benchgate.gate.transport.wire import within
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from benchgate.errors import BackendError
-from benchgate.gate.wire import Frames
+from benchgate.gate.transport.wire import Frames
 
 # So many in a row that cannot be read are no hiccup: something else answers there.
 GARBAGE_MAX = 20

@@ -9,7 +9,7 @@ from benchgate.errors import BackendError, BackendUnavailable, BenchgateError, U
 from benchgate.gate.dialects.flakebench.dialect import FlakeBench
 from benchgate.gate.dialects.port import Dialect, Memory
 from benchgate.gate.dialects.specification import Specification
-from benchgate.gate.wire import Wire
+from benchgate.gate.transport.wire import Wire
 
 
 class Features(Value):

@@ -27,7 +27,7 @@ from benchgate.domain.templates import Template, TemplateConfig, TemplateDraft
 from benchgate.domain.text import one_line
 from benchgate.gate.dialects.port import Activity, Shelf
 from benchgate.gate.dialects.specification_stream import Metrics
-from benchgate.gate.wire import Wire
+from benchgate.gate.transport.wire import Wire
 
 REMEMBERED_RUNS_MAX = 1_000
 

@@ -11,7 +11,7 @@ from benchgate.domain.runs import LiveMetrics, RunSnapshot, RunStatus, is_active
 from benchgate.domain.text import one_line
 from benchgate.domain.values import Value
 from benchgate.gate.dialects.messages import Messages
-from benchgate.gate.wire import Frames
+from benchgate.gate.transport.wire import Frames
 
 STATE_CHARACTERS_MAX = 40
 

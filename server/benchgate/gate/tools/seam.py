@@ -18,10 +18,10 @@ from benchgate.domain.disclosure import masked
 from benchgate.domain.text import one_line
 from benchgate.errors import BackendUnavailable, BenchgateError, InvalidInput
 from benchgate.gate.blocks import Blocks
-from benchgate.gate.lookups import hint_of
+from benchgate.gate.resources.lookups import hint_of
 from benchgate.gate.tools.answers import Refusal, refusal
 from benchgate.gate.tools.schemas import DROPPED_OF_ANSWERS, slim
-from benchgate.gate.wire import within
+from benchgate.gate.transport.wire import within
 
 logger = logging.getLogger(__name__)
 

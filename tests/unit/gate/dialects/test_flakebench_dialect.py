@@ -15,8 +15,8 @@ from benchgate.gate.backend import Backend
 from benchgate.gate.dialects import recognition
 from benchgate.gate.dialects.flakebench import dialect
 from benchgate.gate.sightings import Sightings
-from benchgate.gate.whereabouts import Configured
-from benchgate.gate.wire import Address
+from benchgate.gate.transport.whereabouts import Configured
+from benchgate.gate.transport.wire import Address
 from tests.flakebench.app import ORIGIN, client
 from tests.flakebench.clock import ManualClock
 from tests.flakebench.world import World

@@ -12,8 +12,8 @@ from benchgate.errors import BackendError, BackendUnavailable, NotFound, Unautho
 from benchgate.gate.backend import Backend
 from benchgate.gate.dialects import recognition
 from benchgate.gate.dialects.flakebench.dialect import FlakeBench
-from benchgate.gate.whereabouts import Configured
-from benchgate.gate.wire import Address
+from benchgate.gate.transport.whereabouts import Configured
+from benchgate.gate.transport.wire import Address
 from tests.flakebench.samples import sample
 
 pytestmark = pytest.mark.anyio

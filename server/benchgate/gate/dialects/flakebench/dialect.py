@@ -39,7 +39,7 @@ from benchgate.errors import (
 from benchgate.gate.dialects.flakebench import configs, payloads, snapshots, warnings
 from benchgate.gate.dialects.flakebench.stream import Updates
 from benchgate.gate.dialects.port import Activity, Memory, Shelf
-from benchgate.gate.wire import Wire
+from benchgate.gate.transport.wire import Wire
 
 CREATE_SECONDS_MAX = 25
 # The call that stops a run comes back when its workers are gone; whoever waits need not.

@@ -11,7 +11,7 @@ from benchgate.domain.runs import RunSnapshot
 from benchgate.gate.dialects.flakebench import payloads, snapshots
 from benchgate.gate.dialects.messages import Messages
 from benchgate.gate.dialects.port import Memory
-from benchgate.gate.wire import Frames
+from benchgate.gate.transport.wire import Frames
 
 MESSAGE: TypeAdapter[payloads.Message] = TypeAdapter(payloads.Message)
 

@@ -17,8 +17,8 @@ from benchgate.domain.evidence import Evidence
 from benchgate.domain.runs import RunSnapshot
 from benchgate.domain.templates import Template
 from benchgate.errors import BackendUnavailable, NotFound
-from benchgate.gate import documents
-from benchgate.gate.documents import RUNS_MAX
+from benchgate.gate.resources import documents
+from benchgate.gate.resources.documents import RUNS_MAX
 from tests.unit.examples import METRICS, NOON, SUMMARY, config_of, snapshot_of, template_of
 
 pytestmark = pytest.mark.anyio

@@ -17,8 +17,8 @@ from benchgate.domain.contract import Series, SeriesPoint
 from benchgate.domain.results import result_of
 from benchgate.domain.runs import RunSnapshot
 from benchgate.errors import BackendUnavailable, NotFound
-from benchgate.gate import resources
-from benchgate.gate.resources import SERIES_COLUMNS, SUMMARY_COLUMNS, series_csv, summary_csv
+from benchgate.gate.resources import sheets
+from benchgate.gate.resources.sheets import SERIES_COLUMNS, SUMMARY_COLUMNS, series_csv, summary_csv
 from tests.unit.examples import NOON, SUMMARY, snapshot_of
 from tests.unit.hostile import FOREIGN
 
@@ -71,7 +71,7 @@ def runs() -> Runs:
 @pytest.fixture(params=["auto", "legacy"])
 async def client(request: pytest.FixtureRequest, runs: Runs) -> AsyncIterator[Client]:
     server: MCPServer[Any] = MCPServer("resources", log_level="CRITICAL")
-    resources.register(server, read_snapshot=runs.snapshot, read_series=runs.series)
+    sheets.register(server, read_snapshot=runs.snapshot, read_series=runs.series)
     async with Client(server, mode=request.param) as client:
         yield client
 

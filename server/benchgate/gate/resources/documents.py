@@ -17,8 +17,8 @@ from benchgate.domain.results import hand_over
 from benchgate.domain.runs import RunSnapshot
 from benchgate.domain.templates import Template
 from benchgate.domain.values import Value
-from benchgate.gate.lookups import looked_up, read
 from benchgate.gate.names import RESULTS_URI, RUN_URI, RUNS_URI, TEMPLATE_URI, ToolName
+from benchgate.gate.resources.lookups import looked_up, read
 
 JSON_TYPE = "application/json"
 RUNS_MAX = 100

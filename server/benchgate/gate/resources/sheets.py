@@ -16,8 +16,8 @@ from benchgate.domain.contract import Series
 from benchgate.domain.results import RunResult, result_of
 from benchgate.domain.runs import RunSnapshot
 from benchgate.domain.text import one_line
-from benchgate.gate.lookups import looked_up
 from benchgate.gate.names import SERIES_URI, SUMMARY_URI
+from benchgate.gate.resources.lookups import looked_up
 
 CSV_TYPE = "text/csv"
 # A spreadsheet takes a cell that begins so for a formula, in full width too.

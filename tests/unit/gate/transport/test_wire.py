@@ -20,9 +20,9 @@ from benchgate.errors import (
     NotFound,
     Unauthorized,
 )
-from benchgate.gate.responses import ANSWER_BYTES_MAX
-from benchgate.gate.whereabouts import Configured
-from benchgate.gate.wire import REDIRECTS_MAX, Address, Wire
+from benchgate.gate.transport.responses import ANSWER_BYTES_MAX
+from benchgate.gate.transport.whereabouts import Configured
+from benchgate.gate.transport.wire import REDIRECTS_MAX, Address, Wire
 from tests.adversary.app import Adversary
 from tests.adversary.script import Answer, Mischief, Step
 from tests.adversary.server import ORIGIN, client

@@ -7,7 +7,7 @@ import pytest
 from anyio.abc import TaskGroup
 
 from benchgate.errors import BackendUnavailable, NotFound
-from benchgate.gate.watches import WATCHED_MAX, Watches
+from benchgate.gate.resources.watches import WATCHED_MAX, Watches
 from tests.unit.ears import HEARD_WITHIN_SECONDS, Watching
 
 pytestmark = pytest.mark.anyio

@@ -20,7 +20,7 @@ from mcp.types import (
 )
 
 from benchgate.errors import NotFound
-from benchgate.gate.announcements import (
+from benchgate.gate.resources.announcements import (
     SUBSCRIBERS_MAX,
     URIS_PER_SUBSCRIBER_MAX,
     Announcements,

@@ -16,7 +16,7 @@ from pydantic import SecretStr, TypeAdapter
 
 from benchgate.domain.values import Value
 from benchgate.errors import BackendError, BackendUnavailable, Unauthorized
-from benchgate.gate.responses import (
+from benchgate.gate.transport.responses import (
     PACKING,
     REDIRECT_HINT,
     content_of,
@@ -147,7 +147,7 @@ class Wire:
             BackendUnavailable: the backend cannot be reached, or does not answer in time.
             BackendError: it refuses, redirects, or does not speak WebSocket.
         """
-        from benchgate.gate.frames import opened  # noqa: PLC0415 - start-up imports little
+        from benchgate.gate.transport.frames import opened  # noqa: PLC0415 - start-up imports little
 
         address = await self._sure_address()
         with our_errors():

@@ -22,7 +22,7 @@ from benchgate.errors import (
     NotFound,
     Unauthorized,
 )
-from benchgate.gate import certificates
+from benchgate.gate.transport import certificates
 
 ANSWER_BYTES_MAX = 8_000_000
 # The one way in which an answer may be packed; it is told so with every request.

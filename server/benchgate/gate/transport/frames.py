@@ -18,7 +18,7 @@ from wsproto.utilities import ProtocolError, generate_accept_token, generate_non
 
 from benchgate.domain.text import one_line
 from benchgate.errors import BackendError, BackendUnavailable
-from benchgate.gate.responses import our_errors
+from benchgate.gate.transport.responses import our_errors
 
 FRAME_BYTES_MAX = 1_000_000
 READ_BYTES_MAX = 65_536

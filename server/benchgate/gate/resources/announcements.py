@@ -39,8 +39,8 @@ from mcp.types import (
 
 from benchgate.domain.runs import RunSnapshot
 from benchgate.domain.values import Value
-from benchgate.gate.news import ANNOUNCE_SECONDS, News, is_announced, run_of
-from benchgate.gate.watches import WATCH_SECONDS_MAX, Watches, Watching
+from benchgate.gate.resources.news import ANNOUNCE_SECONDS, News, is_announced, run_of
+from benchgate.gate.resources.watches import WATCH_SECONDS_MAX, Watches, Watching
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from benchgate.gate.names import RESULTS_URI, RUN_URI, RUNS_URI, SERIES_URI, SUMMARY_URI
-from benchgate.gate.news import RUNS_REMEMBERED_MAX, News, is_announced, run_of
+from benchgate.gate.resources.news import RUNS_REMEMBERED_MAX, News, is_announced, run_of
 from tests.unit.examples import METRICS, NOON, SUMMARY, snapshot_of
 
 RUN = "benchgate://runs/run-789xyz"

@@ -4,8 +4,8 @@ import platform
 
 from benchgate.domain.rendezvous import BackendRecord
 from benchgate.domain.text import digest_of
-from benchgate.gate.embedded import EmbeddedBackend
-from benchgate.gate.wire import Address
+from benchgate.gate.transport.embedded import EmbeddedBackend
+from benchgate.gate.transport.wire import Address
 from benchgate.settings import Settings
 
 

@@ -1,0 +1,1 @@
+"""What hosts read instead of calling, and who hears that it has changed."""
