@@ -12,6 +12,7 @@
   - StoreError            our own state cannot be read or written
   - BackendError          the backend answered, but not as agreed (502)
     + BackendUnavailable  the backend could not be reached or did not answer in time (503)
+      · BackendOutage     the backend answers, and its own database does not (503)
 
 Three seams translate them: `gate/tools` into tool results, `backend/api` into HTTP problems,
 `cli` into a line on stderr and an exit code.
@@ -131,3 +132,10 @@ class BackendUnavailable(BackendError):
     code = "backend_unavailable"
     status = 503
     hint = "Check that the backend runs, then call again; nothing was started."
+
+
+class BackendOutage(BackendUnavailable):
+    """The backend's own database cannot be reached."""
+
+    code = "backend_outage"
+    hint = "Check the backend's connection to its database; nothing is known to be lost."

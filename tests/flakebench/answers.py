@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from tests.flakebench.plans import Refused
-from tests.flakebench.world import NotThere, World
+from tests.flakebench.world import Failed, NotThere, World
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -91,7 +91,12 @@ async def of_unreachable(request: Request, exc: Exception) -> JSONResponse:
     )
 
 
+def of_failed(_: Request, exc: Exception) -> JSONResponse:
+    return internal_error(*exc.args)
+
+
 HANDLERS: dict[Any, Any] = {
+    Failed: of_failed,
     HTTPException: of_http_exception,
     NotThere: of_not_there,
     Refused: of_refused,

@@ -14,6 +14,10 @@ class NotThere(Exception):
     """What was asked for does not exist, or the database that knows of it cannot be reached."""
 
 
+class Failed(Exception):
+    """An operation failed, for a reason that is told beside."""
+
+
 @dataclass
 class Counts:
     """What has reached the backend. Keys are `METHOD /path`, or run ids."""
@@ -36,6 +40,7 @@ class World:
         metrics_query_fails: streams end with the close code 1000.
         stop_reads_failed: REST tells of a run that a user stopped as FAILED.
         pools_missing: HYBRID and INTERACTIVE tables have no prepared value pools.
+        spawn_fails: a start fails after the run was marked as STARTING.
         zero_terminal: every completed run's first payload is without figures, not only FIND_MAX's.
         error_share: which part of all operations fails, 0-1.
 
@@ -51,6 +56,7 @@ class World:
     stop_reads_failed: bool = False
     pools_missing: bool = False
     zero_terminal: bool = False
+    spawn_fails: bool = False
     error_share: float = 0.0
     counts: Counts = field(default_factory=Counts)
     templates: dict[str, Json] = field(default_factory=dict[str, Json])
@@ -121,6 +127,7 @@ class World:
         Raises:
             NotThere: there is no such run.
             Refused: it cannot be started, for the reason told.
+        Failed: it was marked as started, and then was not.
         """
         run = self._existing(run_id)
         template = self.templates.get(run.template_id)
@@ -128,6 +135,8 @@ class World:
             raise Refused(f"Template {run.template_id} not found in TEST_TEMPLATES")
         is_first = run.status == "PREPARED"
         run.start(self.clock.now(), pools_missing=self.pools_missing)
+        if self.spawn_fails:
+            raise Failed("start run", "could not spawn a worker")
         self.counts.starts[run_id] += 1
         if is_first:
             template["usage_count"] += 1

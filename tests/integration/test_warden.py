@@ -222,10 +222,13 @@ async def test_the_first_reason_is_told_whichever_process_had_it(
             await it.until("RUNNING")
             await other.note_stop(run_id, OwnStop())
             advance(world, 60)
-            await until_stopping(world, run_id)
+            await it.lane.looked(5)
+            world.runs[run_id].stop(world.clock.now())
             advance(world, 60)
             ended = await it.until("CANCELLED")
     assert ended.reason == OwnStop().reason
+    # Whoever had it sends it, and nobody else.
+    assert stops(world, run_id) == 0
 
 
 async def test_nobody_is_asked_about_a_run_whose_end_is_known(world: World, tmp_path: Path) -> None:

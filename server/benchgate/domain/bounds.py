@@ -4,10 +4,10 @@ from benchgate.domain.runs import OwnStop, RunSnapshot, RunStatus
 from benchgate.domain.templates import LoadMode, TemplateConfig
 from benchgate.domain.values import Value
 
-# For a template that names no duration.
-SEARCH_SECONDS_DEFAULT = 900
 # With fewer, a search could not tell where it has become worse.
 SEARCH_STEPS_MIN = 3
+# Before its first step a search gets ready, and a backend may count that time as the search's own.
+READY_SECONDS_MAX = 120
 # Beyond the way up a search goes back once, and up again once: what then follows is repetition.
 RETRIED_STEPS = 2
 # What a backend without a bound of its own fills in for a worker without a limit.
@@ -22,7 +22,9 @@ class Bound(Value):
 
     def broken_by(self, snapshot: RunSnapshot) -> OwnStop | None:
         """The stop that *snapshot* gives reason for; None while the search keeps within."""
-        if snapshot.elapsed_seconds >= self.seconds_max:
+        late_seconds = snapshot.elapsed_seconds - self.seconds_max
+        has_searched = (snapshot.current_step or 0) > SEARCH_STEPS_MIN
+        if late_seconds >= (0 if has_searched else READY_SECONDS_MAX):
             return _stop(f"{self.seconds_max} s", snapshot)
         if (snapshot.current_step or 0) > self.steps_max:
             return _stop(f"{self.steps_max} steps", snapshot)
@@ -37,8 +39,7 @@ def bound_of(config: TemplateConfig) -> Bound | None:
     """
     if config.load_mode is not LoadMode.FIND_MAX_CONCURRENCY:
         return None
-    named = config.duration if "duration" in config.model_fields_set else SEARCH_SECONDS_DEFAULT
-    seconds = max(named, SEARCH_STEPS_MIN * config.step_duration_seconds)
+    seconds = max(config.duration, SEARCH_STEPS_MIN * config.step_duration_seconds)
     fitting = -(-seconds // config.step_duration_seconds)
     leading_up = _steps_to_limit(config)
     steps = fitting if leading_up is None else min(fitting, leading_up)

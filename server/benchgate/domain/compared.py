@@ -27,6 +27,8 @@ METRICS: dict[str, Callable[[RunResult], float | None]] = {
     "p95_latency_ms": lambda result: _summary(result).p95_latency_ms,
     "p99_latency_ms": lambda result: _summary(result).p99_latency_ms,
     "error_rate": lambda result: _summary(result).error_rate,
+    "best_concurrency": lambda result: _optional(result.best_concurrency),
+    "best_qps": lambda result: result.best_qps,
     "total_queries": lambda result: float(_summary(result).total_queries),
     "duration_seconds": lambda result: result.duration_seconds,
     "estimated_cost": lambda result: result.estimated_cost,
@@ -151,6 +153,10 @@ def _status(statuses: Sequence[str]) -> str:
 def _summary(result: RunResult) -> Summary:
     assert result.summary_metrics is not None, "only completed runs with figures are asked"
     return result.summary_metrics
+
+
+def _optional(count: int | None) -> float | None:
+    return None if count is None else float(count)
 
 
 def _figures(results: Sequence[RunResult], first: Sequence[Figure]) -> tuple[Figure, ...]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from benchgate.domain.templates import TableType, TemplateConfig
+from benchgate.domain.templates import LoadMode, TableType, TemplateConfig
 from benchgate.domain.values import Value
 
 LOCK_WAITERS_MAX = 20
@@ -78,7 +78,8 @@ def _lock_waiters(config: TemplateConfig) -> list[PreflightWarning]:
     writers = config.connections * config.write_pct / 100
     if writers <= LOCK_WAITERS_CAUTION:
         return []
-    severe = writers > LOCK_WAITERS_MAX
+    # A rate opens as many connections as it needs: its limit is no number of writers.
+    severe = writers > LOCK_WAITERS_MAX and config.load_mode is not LoadMode.QPS
     safe_connections = max(1, int(LOCK_WAITERS_CAUTION * 100 / config.write_pct))
     return [
         PreflightWarning(

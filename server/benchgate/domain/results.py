@@ -19,6 +19,8 @@ class RunResult(Value):
     reason: str | None = None
     summary_metrics: Summary | None = None
     partial_metrics: Summary | None = None
+    best_concurrency: int | None = Field(default=None, description="Found by a search")
+    best_qps: float | None = None
     duration_seconds: float | None = None
     estimated_cost: float | None = None
 
@@ -92,6 +94,8 @@ def result_of(snapshot: RunSnapshot) -> RunResult:
         reason=snapshot.reason,
         summary_metrics=snapshot.summary if completed else None,
         partial_metrics=None if completed else snapshot.summary,
+        best_concurrency=snapshot.best_concurrency,
+        best_qps=snapshot.best_qps,
         duration_seconds=round(snapshot.elapsed_seconds, 1) if ended else None,
         estimated_cost=snapshot.estimated_cost,
     )
@@ -129,5 +133,6 @@ def hand_over(
         summary_metrics=only.summary_metrics,
         duration_seconds=only.duration_seconds,
         estimated_cost=only.estimated_cost,
-        results=None if only.summary_metrics else (only,),
+        # What a search has found stands in no summary.
+        results=None if only.summary_metrics and not only.best_concurrency else (only,),
     )

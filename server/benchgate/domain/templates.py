@@ -33,6 +33,12 @@ def _upper(value: object) -> object:
     return value.strip().upper() if isinstance(value, str) else value
 
 
+def _without_nulls(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: value for key, value in data.items() if value is not None}  # pyright: ignore[reportUnknownVariableType]
+    return data
+
+
 AnyCase = BeforeValidator(_upper)
 
 
@@ -115,6 +121,11 @@ class GenericQuery(Value):
     weight_pct: Percentage
     sql: Sql = Field(default="", validation_alias=AliasChoices("sql", "query", "query_text"))
 
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_default(cls, data: Any) -> Any:
+        return _without_nulls(data)
+
 
 class QueryShare(Value):
     """One kind of operation and its share of the workload."""
@@ -173,9 +184,7 @@ class TemplateConfig(Value):
     @model_validator(mode="before")
     @classmethod
     def _null_is_default(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            return {key: value for key, value in data.items() if value is not None}  # pyright: ignore[reportUnknownVariableType]
-        return data
+        return _without_nulls(data)
 
     @field_validator("concurrent_connections", mode="before")
     @classmethod

@@ -21,6 +21,8 @@ MARKUP = re.compile(r"[\\`*\[\]{}<>|~&$@]")
 UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 # Renderers make links of `https://…` and of `www.example.com` unasked; the escape prevents it.
 BARE_LINK = re.compile(r":(?=//)|(?<=\w)\.(?=[^\W\d])")
+# An id, which has to be copied as it stands, means nothing in Markdown.
+HARMLESS = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)+")
 # What makes a heading, list, rule or table of the line that it begins.
 LINE_START = re.compile(r"^(\d*)([-+=#:.)])")
 # Terminals make links of these even where Markdown would not.
@@ -56,7 +58,10 @@ def plain(text: str, limit: int = MESSAGE_CHARACTERS_MAX) -> str:
     A text in which nothing can be seen is a dash, because an empty place can change the meaning
     of the line before it.
     """
-    line = MARKUP.sub(r"\\\g<0>", one_line(text, limit) or "-")
+    line = one_line(text, limit) or "-"
+    if HARMLESS.fullmatch(line):
+        return line
+    line = MARKUP.sub(r"\\\g<0>", line)
     line = UNDERSCORE.sub(r"\\_", line)
     line = BARE_LINK.sub(r"\\\g<0>", line)
     return LINE_START.sub(r"\1\\\2", line)

@@ -88,7 +88,6 @@ PACED = (LoadMode.QPS,)
 SEARCHING = (LoadMode.FIND_MAX_CONCURRENCY,)
 # Where a change makes a difference; what is not named here makes one in every load mode.
 COUNTS_IN: dict[str, tuple[LoadMode, ...]] = {
-    "duration": TIMED,
     "concurrent_connections": TIMED,
     "target_qps": PACED,
     "starting_threads": PACED,

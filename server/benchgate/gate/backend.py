@@ -6,8 +6,9 @@ is found out from its answers, remembered, and found out anew after it has not b
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
+import anyio
 import httpx
 
 from benchgate.domain.bounds import Bound
@@ -23,7 +24,7 @@ from benchgate.domain.contract import (
     TemplateReadiness,
 )
 from benchgate.domain.preflight import PreflightReport
-from benchgate.domain.runs import OwnStop, RunSnapshot, RunStatus
+from benchgate.domain.runs import OwnStop, RunSnapshot, RunStatus, is_terminal
 from benchgate.domain.templates import Template, TemplateConfig, TemplateDraft
 from benchgate.errors import BackendError, BackendUnavailable, BenchgateError, NotFound
 from benchgate.gate.dialects.port import Activity, Dialect, Shelf, Stream
@@ -34,6 +35,14 @@ from benchgate.gate.transport.wire import Whereabouts, Wire, within
 LOOK_AFTER_ACT_SECONDS_MAX = 5
 # With these a backend answers a stop that came too late to have stopped anything.
 ENDED_BEFORE = frozenset({RunStatus.COMPLETED, RunStatus.FAILED})
+# As these a list may tell what was stopped.
+TOLD_AS = frozenset({RunStatus.FAILED, RunStatus.CANCELLED})
+# So long may a backend take to hear of a stop.
+STOP_TAKEN_SECONDS_MAX = 60
+GOING_ON = frozenset({RunStatus.STARTING, RunStatus.RUNNING})
+NOT_STOPPED = (
+    "The run was not stopped, and its load may go on: check that the backend runs, then call again."
+)
 # The whole answer of a web framework that knows no such route; who misses a thing names it.
 NO_ROUTE = "Not Found"
 
@@ -55,9 +64,7 @@ class Noted:
             BackendError: nothing came in time, or nothing more will come.
         """
         snapshot = await self._stream.next(last, seconds_max=seconds_max)
-        if snapshot is not last:
-            await self._sightings.note(snapshot)
-        return snapshot
+        return snapshot if snapshot is last else await self._sightings.note(snapshot)
 
 
 class Backend:
@@ -78,6 +85,8 @@ class Backend:
         self._sightings = sightings or Sightings()
         self._dialect: Dialect | None = None
         self._is_doubtful = False
+        # Since when runs are known to go on although we have stopped them.
+        self._going_on: dict[str, float] = {}
 
     @property
     def identity(self) -> str:
@@ -117,8 +126,15 @@ class Backend:
         return await self._ask(lambda it: it.connections())
 
     async def runs(self) -> list[RunRow]:
-        """The newest runs."""
-        return await self._ask(lambda it: it.runs())
+        """The newest runs, each with the status that is known of it."""
+        return [await self._as_known(row) for row in await self._ask(lambda it: it.runs())]
+
+    async def _as_known(self, row: RunRow) -> RunRow:
+        """*row* by what its run has ended of, which a list does not always tell."""
+        if row.status not in TOLD_AS:
+            return row
+        known = (await self._sightings.recall(row.run_id)).snapshot
+        return row.model_copy(update={"status": known.status}) if _is_end(known) else row
 
     async def create_run(self, template_id: str) -> RunCreated:
         """A new PREPARED run of a template."""
@@ -155,10 +171,23 @@ class Backend:
         except BenchgateError as exc:
             if is_news and _was_not_taken(exc):
                 await self._sightings.forget_stop(run_id)
+            if isinstance(exc, BackendUnavailable):
+                exc.hint = NOT_STOPPED if not exc.may_be_on_its_way else exc.hint
             raise
-        if changed.status in ENDED_BEFORE:
+        if changed.status in ENDED_BEFORE and (is_news or changed.status == RunStatus.COMPLETED):
             await self._sightings.forget_stop(run_id)
+        elif is_terminal(changed.status):
+            await self._note_end(changed, own_stop or OwnStop())
         return changed
+
+    async def _note_end(self, changed: RunChanged, own_stop: OwnStop) -> None:
+        """A stop has ended its run: that is known before the run itself can be asked about it."""
+        run_id = changed.run_id
+        last = (await self._sightings.recall(run_id)).snapshot
+        if last is None or not last.is_terminal:
+            last = last or RunSnapshot(run_id=run_id, status=changed.status)
+            ended = {"status": own_stop.status, "reason": own_stop.reason, "phase": None}
+            await self._sightings.note(last.model_copy(update=ended | {"metrics": None}))
 
     async def snapshot(self, run_id: str) -> RunSnapshot:
         """The newest known state of a run; of one that is known to have ended, also without it.
@@ -169,12 +198,28 @@ class Backend:
         try:
             snapshot = await self._ask(lambda it: it.snapshot(run_id))
         except BackendUnavailable as exc:
-            last = (await self._sightings.recall(run_id)).snapshot
+            last = (await self._sightings.recall(run_id, anew=True)).snapshot
             if last is not None and last.is_settled:
                 return last
             raise _with_last(exc, last) from exc
-        await self._sightings.note(snapshot)
-        return snapshot
+        await self._doubt_stop(snapshot)
+        return await self._sightings.note(snapshot)
+
+    async def last(self, run_id: str) -> RunSnapshot | None:
+        """What was last known of a run, without asking."""
+        return (await self._sightings.recall(run_id)).snapshot
+
+    async def _doubt_stop(self, snapshot: RunSnapshot) -> None:
+        """A run that goes on long after our stop has not taken it, and ends of something else."""
+        run_id = snapshot.run_id
+        is_stopped = (await self._sightings.recall(run_id)).own_stop is not None
+        if not is_stopped or snapshot.status not in GOING_ON:
+            self._going_on.pop(run_id, None)
+            return
+        since = self._going_on.setdefault(run_id, anyio.current_time())
+        if anyio.current_time() - since > STOP_TAKEN_SECONDS_MAX:
+            del self._going_on[run_id]
+            await self._sightings.forget_stop(run_id)
 
     @asynccontextmanager
     async def stream(self, run_id: str) -> AsyncGenerator[Stream]:
@@ -225,12 +270,16 @@ class Backend:
 
     async def _recognised(self) -> Dialect:
         if self._dialect is None or self._is_doubtful:
-            found = await recognised(self._wire, self._sightings)
+            found = await recognised(self._wire, self._sightings, present=self._dialect)
             # Who speaks as before stays, because a dialect remembers since when it waits.
             if self._dialect is None or type(found) is not type(self._dialect):
                 self._dialect = found
             self._is_doubtful = False
         return self._dialect
+
+
+def _is_end(known: RunSnapshot | None) -> TypeGuard[RunSnapshot]:
+    return known is not None and known.is_terminal
 
 
 def _was_not_taken(exc: BenchgateError) -> bool:
@@ -245,6 +294,7 @@ def _with_last(exc: BackendUnavailable, last: RunSnapshot | None) -> BackendUnav
     if last is None or last.updated_at is None:
         return exc
     at = last.updated_at.strftime("%H:%M:%S UTC")
-    told = BackendUnavailable(f"{exc} The run was last seen {last.status}, at {at}.", hint=exc.hint)
+    seen = f"Run {last.run_id} was last seen {last.status}, at {at}."
+    told = type(exc)(f"{exc} {seen}", hint=exc.hint)
     told.may_be_on_its_way = exc.may_be_on_its_way
     return told

@@ -59,6 +59,10 @@ class Live:
         """
         return self._recent(run_id) or await self._backend.snapshot(run_id)
 
+    async def last(self, run_id: str) -> RunSnapshot | None:
+        """What was last known of a run, without asking."""
+        return await self._backend.last(run_id)
+
     async def snapshot_or(self, told: RunSnapshot) -> RunSnapshot:
         """The newest known state, or *told* by an act that worked where only the look fails."""
         return self._recent(told.run_id) or await self._backend.snapshot_or(told)
@@ -70,9 +74,9 @@ class Live:
         Raises:
             Conflict: too many runs are being watched.
         """
-        watch = self._watch(run_id)
-        if watch is None:
+        if run_id not in self._watches and len(self._watches) >= WATCHES_MAX:
             raise Conflict(f"{WATCHES_MAX} runs are watched already.", hint=TOO_MANY_HINT)
+        watch = self._watch(run_id)
         watch.lookers += 1
         try:
             yield watch
@@ -80,19 +84,21 @@ class Live:
             watch.leave()
 
     def keep(self, run_id: str) -> None:
-        """Watch a run to its end, whether anybody looks or not."""
-        watch = self._watch(run_id)
-        if watch is not None:
-            watch.is_kept = True
+        """Watch a run to its end, whether anybody looks or not, and however many others there are.
+
+        Whoever calls this keeps one run at a time.
+        """
+        self._watch(run_id).is_kept = True
 
     def _recent(self, run_id: str) -> RunSnapshot | None:
         watch = self._watches.get(run_id)
         return watch.recent if watch is not None else None
 
-    def _watch(self, run_id: str) -> Watch | None:
+    def _watch(self, run_id: str) -> Watch:
+        """The watch of a run, which is a new one where nobody watches it yet."""
         assert self._tasks is not None, "only who has entered can watch"
         watch = self._watches.get(run_id)
-        if watch is None and len(self._watches) < WATCHES_MAX:
+        if watch is None:
             watch = self._watches[run_id] = Watch(run_id, self._backend)
             self._tasks.start_soon(self._bring_news, watch)
         return watch

@@ -58,10 +58,21 @@ async def watch(feed: Feed, listen: Listen, *, wait_seconds: float) -> RunSnapsh
     while True:
         left_seconds = deadline - anyio.current_time()
         is_news = not snapshot.is_known and snapshot.status != first.status
-        if left_seconds <= 0 or is_news or not is_active(snapshot.status):
+        if left_seconds <= 0 or is_news or _is_last_word(snapshot):
             return snapshot
         await listen(snapshot)
-        snapshot = await feed.newer(snapshot, seconds_max=left_seconds)
+        newest = await feed.newer(snapshot, seconds_max=left_seconds)
+        if newest is snapshot:
+            # Nothing more comes in time.
+            return snapshot
+        snapshot = newest
+
+
+def _is_last_word(snapshot: RunSnapshot) -> bool:
+    """Whether waiting brings nothing more: figures of an end may come after it."""
+    if snapshot.is_terminal:
+        return snapshot.is_settled
+    return not is_active(snapshot.status)
 
 
 async def watch_comparison(

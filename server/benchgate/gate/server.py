@@ -28,6 +28,7 @@ from benchgate.gate.backend import Backend
 from benchgate.gate.comparisons.autopilot import Pace
 from benchgate.gate.completions import Known
 from benchgate.gate.home import GateHome
+from benchgate.gate.live import WATCHES_MAX
 from benchgate.gate.resources import documents, sheets
 from benchgate.gate.sightings import Sightings
 from benchgate.gate.tools.catalog import CatalogTools
@@ -43,6 +44,8 @@ from benchgate.gate.works import Works
 from benchgate.settings import Settings
 
 STATE_GRACE_SECONDS = 60
+# A stream holds a connection for as long as its run; requests must find one beside all of them.
+CONNECTIONS = httpx.Limits(max_connections=2 * WATCHES_MAX, max_keepalive_connections=20)
 PAGE_CHANNELS = frozenset({Channel.PAGE, Channel.URL})
 
 
@@ -59,7 +62,9 @@ async def open_gate(
     desk, pin = Desk(home), Pin(home)
     # No proxy and no redirect: the backend's token travels to the backend alone.
     async with (
-        httpx.AsyncClient(follow_redirects=False, trust_env=False, verify=Trust()) as http,
+        httpx.AsyncClient(
+            follow_redirects=False, trust_env=False, verify=Trust(), limits=CONNECTIONS
+        ) as http,
         ApprovalsPage(desk, pin, address=address) as page,
     ):
         embedded = EmbeddedBackend(settings.data_dir, http)

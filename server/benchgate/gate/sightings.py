@@ -88,21 +88,25 @@ class Sightings:
             return known or Sighting()
         # Something newer may have been noted here meanwhile.
         known = self._known.get(run_id, Sighting())
+        is_last_word = found.snapshot is not None and found.snapshot.is_settled
         return self._remember(
             run_id,
             Sighting(
-                snapshot=known.snapshot or found.snapshot,
+                snapshot=found.snapshot if is_last_word else known.snapshot or found.snapshot,
                 own_stop=known.own_stop or found.own_stop,
             ),
         )
 
-    async def note(self, snapshot: RunSnapshot) -> None:
-        """*snapshot* is what is known of its run now."""
+    async def note(self, snapshot: RunSnapshot) -> RunSnapshot:
+        """*snapshot* is what was told of its run; what is known of it now.
+
+        An end is known for good, whoever has not heard of it yet, and so is its last word.
+        """
         run_id = snapshot.run_id
         before = await self.recall(run_id)
         last = before.snapshot
-        if last is not None and last.is_settled and not snapshot.is_settled:
-            return
+        if last is not None and _is_late(snapshot, last):
+            return last
         self._remember(run_id, before.model_copy(update={"snapshot": snapshot}))
         if last != snapshot and self._desk is not None:
             self._unwritten[run_id] = (snapshot, utc_now())
@@ -111,6 +115,7 @@ class Sightings:
             self._is_urgent.set()
         for hear in self._listeners:
             hear(snapshot)
+        return snapshot
 
     async def note_stop(self, run_id: str, own_stop: OwnStop) -> bool:
         """We are about to stop a run; whether that is news.
@@ -121,7 +126,7 @@ class Sightings:
         started here: stopping is always possible, and makes no record.
         """
         with anyio.move_on_after(STOP_SECONDS_MAX):
-            await self.recall(run_id)
+            await self.recall(run_id, anew=True)
         # Something newer may have been noted while the record did not answer.
         before = self._known.get(run_id, Sighting())
         is_over = before.snapshot is not None and before.snapshot.is_terminal
@@ -189,6 +194,13 @@ class Sightings:
         for run_id, written in unwritten.items():
             if self._unwritten.get(run_id) is written:
                 del self._unwritten[run_id]
+
+
+def _is_late(snapshot: RunSnapshot, last: RunSnapshot) -> bool:
+    """Whether *snapshot* is of a time before what *last* tells."""
+    if last.is_settled:
+        return not snapshot.is_settled
+    return last.is_terminal and not snapshot.is_terminal
 
 
 def _matters(snapshot: RunSnapshot) -> tuple[object, ...]:

@@ -6,6 +6,7 @@ takes over, and when none is, the next one does. What others have started is lef
 """
 
 import logging
+import math
 from types import TracebackType
 from typing import Self
 
@@ -29,6 +30,8 @@ LOOK_SECONDS_MAX = 60
 NEWS_SECONDS_MAX = 10
 # FlakeBench tells a run as not found, too, when one query of its own has failed.
 MISSES_MAX = 3
+# One that is missed again and again is looked for that rarely: FlakeBench may find it once more.
+MISSED_SECONDS = 60
 # Longer than a backend may take over a stop.
 STOP_AGAIN_SECONDS = 150
 STOPPABLE = frozenset({RunStatus.STARTING, RunStatus.RUNNING})
@@ -52,6 +55,11 @@ class Ward:
     def stopped(self) -> None:
         """The stop has been sent, and was not refused."""
         self._stopped_at = anyio.current_time()
+
+    @property
+    def has_waited(self) -> bool:
+        """Whether a stop was on its way before, and has not been taken for too long."""
+        return self._stopped_at is not None
 
     @property
     def _is_on_its_way(self) -> bool:
@@ -80,6 +88,7 @@ class Warden:
         self._ward: Ward | None = None
         self._missed: str | None = None
         self._misses = 0
+        self._missed_at = -math.inf
         self._trouble = ""
         self._wanted = anyio.Event()
         self._tasks: TaskGroup | None = None
@@ -106,6 +115,8 @@ class Warden:
     def _hear(self, snapshot: RunSnapshot) -> None:
         """Look at once when a run begins, and when the one looked after is to be stopped."""
         ward = self._ward
+        if snapshot.run_id == self._missed:
+            self._missed = None
         if ward is None or ward.run_id != snapshot.run_id:
             is_wanted = snapshot.status == RunStatus.STARTING
         else:
@@ -143,11 +154,11 @@ class Warden:
         if run_id is None or not await self._may_go_on(run_id):
             self._ward = None
             return
+        self._live.keep(run_id)
         snapshot = await self._news(run_id)
         if snapshot is None or not is_active(snapshot.status):
             self._ward = None
             return
-        self._live.keep(run_id)
         ward = self._ward = await self._ward_of(run_id)
         own_stop = ward.stop_due(snapshot)
         if own_stop is not None:
@@ -155,7 +166,8 @@ class Warden:
 
     async def _may_go_on(self, run_id: str) -> bool:
         """Whether there is anything to ask about the run, and somebody to ask."""
-        if run_id == self._missed and self._misses >= MISSES_MAX:
+        is_lost = run_id == self._missed and self._misses >= MISSES_MAX
+        if is_lost and anyio.current_time() - self._missed_at < MISSED_SECONDS:
             return False
         last = (await self._sightings.recall(run_id)).snapshot
         return (last is None or not last.is_settled) and await self._backend.is_known_alive()
@@ -167,7 +179,7 @@ class Warden:
                 news = await watch.first(seconds_max=NEWS_SECONDS_MAX)
         except NotFound:
             self._misses = self._misses + 1 if run_id == self._missed else 1
-            self._missed = run_id
+            self._missed, self._missed_at = run_id, anyio.current_time()
             return None
         self._missed = None
         return news
@@ -179,7 +191,8 @@ class Warden:
         return Ward(run_id, await self._backend.bound(config))
 
     async def _stop(self, ward: Ward, own_stop: OwnStop) -> None:
-        # Another process may have had a reason before us: the first one is told.
-        await self._sightings.recall(ward.run_id, anew=True)
-        await self._backend.stop(ward.run_id, own_stop=own_stop)
+        # Another process may have had a reason before us, and has sent its stop or does so now.
+        known = await self._sightings.recall(ward.run_id, anew=True)
+        if known.own_stop is None or ward.has_waited:
+            await self._backend.stop(ward.run_id, own_stop=own_stop)
         ward.stopped()

@@ -11,11 +11,13 @@ import anyio
 from benchgate.domain.runs import RunSnapshot, is_active
 from benchgate.errors import BackendError, BackendUnavailable, BenchgateError
 from benchgate.gate.backend import Backend
+from benchgate.gate.transport.wire import within
 
 logger = logging.getLogger(__name__)
 
 # A stream tells of a run that does not exist any more, too: so its state is read beside it.
 LOOK_SECONDS = 15
+LOOK_BESIDE_SECONDS_MAX = 6
 # A frame comes every second; a stream that tells nothing for so long is none.
 SILENCE_SECONDS_MAX = 5
 POLL_SECONDS_MIN, POLL_SECONDS_MAX = 1, 5
@@ -152,10 +154,11 @@ class Watch:
             return None
         return latest if is_active(latest.status) or latest.is_settled else None
 
-    async def _look(self) -> None:
+    async def _look(self, *, seconds_max: float = math.inf) -> None:
         self._look_wanted = anyio.Event()
         try:
-            snapshot = await self._backend.snapshot(self.run_id)
+            with within(seconds_max):
+                snapshot = await self._backend.snapshot(self.run_id)
         except BenchgateError as exc:
             self._looks += 1
             self.trouble = exc
@@ -177,7 +180,8 @@ class Watch:
                     self._take_in(snapshot)
                     is_due = self._look_wanted.is_set() or anyio.current_time() >= look_at
                     if is_due or _place(last) != _place(snapshot):
-                        await self._look()
+                        # What a stream tells must not wait for a state that nobody tells.
+                        await self._look(seconds_max=LOOK_BESIDE_SECONDS_MAX)
                         look_at = anyio.current_time() + LOOK_SECONDS
                     if self._is_hopeless:
                         break

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchgate.domain.bounds import SEARCH_SECONDS_DEFAULT, Bound, bound_of
+from benchgate.domain.bounds import READY_SECONDS_MAX, Bound, bound_of
 from benchgate.domain.runs import RunSnapshot, RunStatus
 from tests.unit.examples import config_of
 
@@ -17,7 +17,7 @@ def limits(workers: int | None, each: int | None) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("keys", "seconds_max", "steps_max"),
     [
-        ({}, SEARCH_SECONDS_DEFAULT, 30),
+        ({}, 300, 10),
         ({"duration": 300}, 300, 10),
         ({"duration": 301}, 301, 11),
         ({"duration": 300, "warmup": 20}, 320, 10),
@@ -52,14 +52,31 @@ def at(seconds: float, step: int | None, **found: object) -> RunSnapshot:
     return RunSnapshot.model_validate(known | found)
 
 
-@pytest.mark.parametrize(("seconds", "step"), [(0, None), (299.9, 10), (0, 0), (120, 4)])
+@pytest.mark.parametrize(
+    ("seconds", "step"),
+    [
+        (0, None),
+        (299.9, 10),
+        (0, 0),
+        (120, 4),
+        # It got ready for so long that it has not had its steps yet.
+        (300, None),
+        (300 + READY_SECONDS_MAX - 1, 3),
+    ],
+)
 def test_a_search_within_its_bound_goes_on(seconds: float, step: int | None) -> None:
     assert BOUND.broken_by(at(seconds, step)) is None
 
 
 @pytest.mark.parametrize(
     ("seconds", "step", "reached"),
-    [(300, 1, "300 s"), (4_000, None, "300 s"), (300, 11, "300 s"), (60, 11, "10 steps")],
+    [
+        (300, 4, "300 s"),
+        (300 + READY_SECONDS_MAX, 1, "300 s"),
+        (4_000, None, "300 s"),
+        (300, 11, "300 s"),
+        (60, 11, "10 steps"),
+    ],
 )
 def test_a_broken_bound_is_told_as_a_stop_and_by_what(
     seconds: float, step: int | None, reached: str

@@ -55,11 +55,24 @@ def test_each_tests_difference_from_the_first_is_told_absolute_and_in_percent() 
 def test_every_metric_is_told_in_a_fixed_order() -> None:
     over = compared(comparison_with(*of_qps(400, 500, 300)))
     for number in (1, 2, 3):
-        assert [one.metric for one in result_in(over, number).figures] == list(METRICS)
+        found = [one.metric for one in result_in(over, number).figures]
+        assert found == [metric for metric in METRICS if not metric.startswith("best_")]
     duration = result_in(over, 1).figure("duration_seconds")
     assert duration is not None
     assert duration.value == SECONDS
     assert result_in(over, 1).figure("made_up") is None
+
+
+def test_what_searches_have_found_is_compared() -> None:
+    found = [
+        result.model_copy(update={"best_concurrency": 10 * number, "best_qps": 100.0 * number})
+        for number, result in enumerate(of_qps(400, 500, 300), start=1)
+    ]
+    over = compared(comparison_with(*found))
+    best, qps = result_in(over, 2).figure("best_concurrency"), result_in(over, 2).figure("best_qps")
+    assert best is not None
+    assert qps is not None
+    assert (best.value, best.delta, qps.value, qps.delta) == (20, 10, 200, 100)
 
 
 def test_the_hand_over_names_runs_variants_and_state() -> None:

@@ -115,6 +115,11 @@ def test_only_what_would_mean_something_is_escaped(text: str, shown: str) -> Non
     assert plain(text) == shown
 
 
+def test_an_id_is_shown_as_it_has_to_be_copied() -> None:
+    run_id = "91627461-c80a-4428-b231-ec9e027e8829"
+    assert plain(run_id) == run_id
+
+
 def test_an_overlong_text_is_cut_and_says_so() -> None:
     assert one_line("a" * 401) == "a" * 399 + ELLIPSIS
     assert one_line("a" * 400) == "a" * 400

@@ -106,7 +106,6 @@ def test_keys_of_other_backends_are_kept_wherever_they_stand() -> None:
         ({}, {"start_concurrency": 6}, "it counts in FIND_MAX_CONCURRENCY only"),
         (PACED, {"max_error_rate_pct": 2}, "no effect in load mode QPS"),
         (SEARCH, {"concurrent_connections": 4}, "it counts in CONCURRENCY and QPS only"),
-        (SEARCH, {"duration": 90}, "duration: 90 has no effect"),
         ({"scaling": FIXED}, {"concurrent_connections": 4}, "FIXED at 3 x 5 connections"),
         (PACED | {"scaling": FIXED}, {"concurrent_connections": 4}, "scaling is FIXED"),
     ],
@@ -198,7 +197,7 @@ def test_more_tags_than_a_draft_takes_do_not_stand_in_the_way() -> None:
 
 def test_every_change_has_words_and_every_load_mode_something_of_its_own() -> None:
     assert WORDS.keys() == LoadChanges.model_fields.keys()
-    assert {*COUNTS_IN, *SHARES, "warmup", "think_time"} == WORDS.keys()
+    assert {*COUNTS_IN, *SHARES, "duration", "warmup", "think_time"} == WORDS.keys()
     assert {mode for modes in COUNTS_IN.values() for mode in modes} == {*LoadMode}
 
 

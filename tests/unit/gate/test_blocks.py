@@ -102,7 +102,7 @@ def test_a_prepared_run_shows_no_figures_and_asks_for_a_person() -> None:
 @pytest.mark.parametrize(
     ("approval", "said"),
     [
-        (ApprovalState.ASKED, "The question waits for the person's answer."),
+        (ApprovalState.ASKED, "The question waits for the person's answer; if they do not see it"),
         (ApprovalState.APPROVED, "`start_run` starts it now, without another question."),
         (ApprovalState.DECLINED, "Do not ask again unless the run changes."),
         (ApprovalState.MODIFY_REQUESTED, "`start_run` gives their note and asks nothing."),
@@ -231,12 +231,20 @@ def test_an_ended_run_tells_why_and_calls_its_figures_partial(status: str, head:
     assert text.startswith(f"## Test {head}")
     assert "**Reason:** Stopped by the person." in text
     assert "Partial results are available" in text
-    assert "It measured nothing." in BLOCKS.render("ended", run=snapshot_of(status))
+    nothing = snapshot_of(status, is_settled=True)
+    assert "It measured nothing." in BLOCKS.render("ended", run=nothing)
+    uncounted = BLOCKS.render("ended", run=snapshot_of(status))
+    assert "measured nothing" not in uncounted
+    assert "not counted yet" in uncounted
 
 
 @pytest.mark.parametrize(
     ("status", "said"),
-    [("CANCELLING", "complete their in-flight queries"), ("CANCELLED", "The run has ended.")],
+    [
+        ("CANCELLING", "complete their in-flight queries"),
+        ("CANCELLED", "The run has ended."),
+        ("RUNNING", "not known yet whether it was taken"),
+    ],
 )
 def test_a_stop_is_told_as_far_as_it_got(status: str, said: str) -> None:
     assert said in BLOCKS.render("stop_requested", run=snapshot_of(status), comparison=None)

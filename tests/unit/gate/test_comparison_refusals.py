@@ -1,6 +1,7 @@
 """A backend that refuses, forgets or hangs in the middle of a series: it rests, and says why."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import anyio
@@ -9,7 +10,7 @@ import pytest
 
 from benchgate.gate import backend as port
 from benchgate.gate import facts
-from benchgate.gate.comparisons import service
+from benchgate.gate.comparisons import driver, service
 from benchgate.gate.comparisons.autopilot import Pace
 from tests.unit.permissive import (
     LOST,
@@ -70,9 +71,27 @@ async def test_a_refusal_before_the_next_start_rests_the_series_with_the_backend
     assert sum(backend.starts) == 1
 
 
-async def test_a_run_that_is_gone_while_it_is_under_way_ends_the_series(
+async def test_a_run_that_is_missed_for_a_moment_goes_on(
     backend: Permissive, tmp_path: Path
 ) -> None:
+    async with host(tmp_path, Person()) as client:
+        series = await planned(client)
+        await series.start()
+        run, asked = backend.runs.pop("r1"), len(backend.asked)
+        with anyio.fail_after(10):
+            while len(backend.asked) < asked + 6:
+                await series.look(wait_seconds=0.1)
+        backend.runs["r1"] = run
+        assert (await series.look())["state"] == "running"
+        backend.ends("r1")
+        told = await series.until(lambda seen: statuses(seen)[0] == "COMPLETED")
+    assert told["state"] == "running"
+
+
+async def test_a_run_that_is_gone_while_it_is_under_way_ends_the_series(
+    backend: Permissive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(driver, "MISSED_MAX", timedelta(seconds=0.3))
     async with host(tmp_path, Person()) as client:
         series = await planned(client)
         await series.start()

@@ -205,6 +205,30 @@ async def test_no_more_runs_are_watched_than_there_is_room_for() -> None:
             await watch.first(seconds_max=5)
 
 
+async def test_a_run_that_is_kept_finds_room_however_many_are_watched() -> None:
+    async with Live(Scripted(run())) as live:
+        for number in range(WATCHES_MAX):
+            async with live.watching(f"r{number}"):
+                pass
+        live.keep("mine")
+        async with live.watching("mine") as watch:
+            assert (await watch.first(seconds_max=25)).run_id == "mine"
+
+
+async def test_a_look_that_hangs_keeps_nobody_from_hearing_for_long() -> None:
+    class Mute(Scripted):
+        async def snapshot(self, run_id: str) -> RunSnapshot:
+            if self.looked_at:
+                await anyio.sleep(LONG_SECONDS)
+            return await super().snapshot(run_id)
+
+    async with Live(Mute(run(), streams=[ticking()])) as live, live.watching("r1") as watch:
+        told = await watch.first(seconds_max=25)
+        for _ in range(60):
+            told = await watch.newer(told, seconds_max=limits.LOOK_BESIDE_SECONDS_MAX + 2)
+    assert told.elapsed_seconds >= 30
+
+
 async def test_a_run_that_has_ended_makes_room_for_another() -> None:
     backend = Scripted(DONE)
     async with Live(backend) as live:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import anyio
 import pytest
 
-from benchgate.domain.runs import RunSnapshot, RunStatus
+from benchgate.domain.runs import RunSnapshot, RunStatus, is_terminal
 from benchgate.errors import BackendUnavailable
 from benchgate.gate.monitor import WAIT_SECONDS_MAX, next_check_seconds, watch
 
@@ -14,7 +14,11 @@ pytestmark = pytest.mark.anyio
 
 def run(status: str, *, elapsed: float = 0, expected: float | None = 60) -> RunSnapshot:
     return RunSnapshot(
-        run_id="r1", status=status, elapsed_seconds=elapsed, expected_seconds=expected
+        run_id="r1",
+        status=status,
+        elapsed_seconds=elapsed,
+        expected_seconds=expected,
+        is_settled=is_terminal(status),
     )
 
 
@@ -58,6 +62,13 @@ async def test_a_wait_ends_at_once_where_waiting_brings_nothing(status: str) -> 
     script = Script(run(status))
     with anyio.fail_after(0.5):
         assert (await watch(script, script.listen, wait_seconds=25)).status == status
+
+
+async def test_a_wait_goes_on_for_the_figures_of_an_end() -> None:
+    ended = run("STOPPED")
+    script = Script(run("RUNNING"), ended.model_copy(update={"is_settled": False}), ended)
+    with anyio.fail_after(5):
+        assert await watch(script, script.listen, wait_seconds=25) == ended
 
 
 async def test_a_wait_ends_with_the_run_and_tells_each_look_before() -> None:

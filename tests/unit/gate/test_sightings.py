@@ -275,6 +275,14 @@ async def test_a_stop_is_ours_only_where_it_can_have_been_taken(
         assert (await anew.recall("r1")).own_stop == (BY_BOUND if is_kept else None)
 
 
+async def test_an_end_is_not_taken_back_by_who_has_not_heard_of_it() -> None:
+    known = Sightings()
+    ended = run("CANCELLED", reason="Stopped")
+    await known.note(ended)
+    assert await known.note(run("RUNNING")) == ended
+    assert (await known.recall("r1")).snapshot == ended
+
+
 async def test_a_second_stop_that_is_refused_leaves_the_first_one_ours(desk: Desk) -> None:
     async with (
         Sightings(desk, backend=BACKEND) as known,

@@ -36,6 +36,8 @@ from benchgate.gate.live import Live
 
 SETTLE_MAX = timedelta(minutes=5)
 WAIT_MAX = timedelta(hours=1)
+# A backend may miss a run for a moment, while a query of its own fails.
+MISSED_MAX = timedelta(minutes=1)
 NO_MORE = "It has been in the way for an hour."
 NOT_SENT = "The server ended before this test was started; it is asked about again."
 IN_DOUBT = (
@@ -67,6 +69,8 @@ class Driver:
         self._launch = launch
         # When each run was first seen to have ended: a backend's own times need not be ours.
         self._ended_at: dict[str, datetime] = {}
+        # Since when a run that was there is not found.
+        self._missed_at: dict[str, datetime] = {}
 
     async def turn(self, comparison: Comparison, *, fresh: bool = False) -> Comparison:
         """Bring a RUNNING *comparison* one step on, if there is one to take now.
@@ -162,10 +166,9 @@ class Driver:
     async def _look(self, comparison: Comparison, step: Step, *, may_start: bool) -> Comparison:
         """See where the run stands, and record what is news."""
         assert step.run_id is not None, "what is under way has an id"
-        try:
-            snapshot = await self._live.snapshot(step.run_id)
-        except NotFound as gone:
-            return await self._told(comparison, ComparisonEvent.MISS, reason=str(gone))
+        snapshot = await self._seen(comparison, step.run_id)
+        if isinstance(snapshot, Comparison):
+            return snapshot
         if snapshot.status == RunStatus.PREPARED:
             if await self._book.is_being_started(step.run_id):
                 return comparison
@@ -182,6 +185,19 @@ class Driver:
             began = Happening(event=ComparisonEvent.BEGIN, run_id=step.run_id)
             comparison = await self._book.record(comparison.comparison_id, began)
         return await self._ended(comparison, snapshot) if self._is_settled(snapshot) else comparison
+
+    async def _seen(self, comparison: Comparison, run_id: str) -> RunSnapshot | Comparison:
+        """Where a run that was there stands, or *comparison* while it is missed, and after that."""
+        try:
+            snapshot = await self._live.snapshot(run_id)
+        except NotFound as gone:
+            since = self._missed_at.setdefault(run_id, utc_now())
+            if utc_now() - since <= MISSED_MAX:
+                return comparison
+            del self._missed_at[run_id]
+            return await self._told(comparison, ComparisonEvent.MISS, reason=str(gone))
+        self._missed_at.pop(run_id, None)
+        return snapshot
 
     def _is_settled(self, snapshot: RunSnapshot) -> bool:
         """Whether the run has ended and its figures are counted, or have had their time for it."""

@@ -20,7 +20,7 @@ from benchgate.domain.comparisons import (
 )
 from benchgate.domain.happenings import Happening
 from benchgate.domain.likeness import cautions
-from benchgate.domain.runs import RunSnapshot
+from benchgate.domain.runs import RunSnapshot, RunStatus
 from benchgate.domain.templates import Template
 from benchgate.domain.text import NAME_CHARACTERS_MAX, one_line
 from benchgate.domain.values import Value
@@ -57,10 +57,14 @@ class Plan(Value):
 
 
 class View(Value):
-    """A comparison as it stands, with the newest of the run that is under way."""
+    """A comparison as it stands, with the newest of the run that is under way.
+
+    `trouble` is why that run cannot be asked about; `live` is then the last that was known of it.
+    """
 
     comparison: Comparison
     live: RunSnapshot | None = None
+    trouble: str | None = None
 
 
 class Comparisons:
@@ -152,8 +156,14 @@ class Comparisons:
         if not comparison.is_under_way:
             return View(comparison=comparison)
         assert comparison.step is not None, "what is under way has a run"
-        told = RunSnapshot(run_id=comparison.step.run_id or "", status="STARTING")
-        return View(comparison=comparison, live=await self._live.snapshot_or(told))
+        run_id = comparison.step.run_id or ""
+        try:
+            with within(LOOK_SECONDS_MAX):
+                return View(comparison=comparison, live=await self._live.snapshot(run_id))
+        except BenchgateError as exc:
+            last = await self._live.last(run_id)
+            last = last or RunSnapshot(run_id=run_id, status=RunStatus.STARTING)
+            return View(comparison=comparison, live=last, trouble=str(exc))
 
     async def of_run(self, run_id: str) -> Comparison | None:
         """The comparison that a run belongs to, as far as the record can tell."""

@@ -30,8 +30,10 @@ SIGNS: tuple[tuple[Callable[[Info], bool], Callable[[Wire, Memory], Dialect]], .
 )
 
 
-async def recognised(wire: Wire, memory: Memory) -> Dialect:
+async def recognised(wire: Wire, memory: Memory, *, present: Dialect | None = None) -> Dialect:
     """The dialect of the server at the other end of *wire*; *memory* is for one that forgets.
+
+    *present* is what it spoke so far, which counts where it cannot say by itself.
 
     Raises:
         BackendError: it cannot be reached, or something before it answers in its place.
@@ -40,18 +42,22 @@ async def recognised(wire: Wire, memory: Memory) -> Dialect:
     if not SIGNS or (await wire.address()).is_embedded:
         return Specification(wire)
     info = await _info(wire)
+    if info is None:
+        return present or Specification(wire)
     speaks = next((speaks for sign, speaks in SIGNS if sign(info)), None)
     return speaks(wire, memory) if speaks else Specification(wire)
 
 
-async def _info(wire: Wire) -> Info:
+async def _info(wire: Wire) -> Info | None:
+    """What the server tells of itself; None where it fails at that."""
     try:
         return await wire.get("/api/info", TypeAdapter(Info))
     except (BackendUnavailable, Unauthorized):
         raise
     except BenchgateError as exc:
-        is_unread = isinstance(exc.__cause__, ValidationError)
-        if isinstance(exc, BackendError) and exc.may_be_on_its_way and not is_unread:
+        if not isinstance(exc, BackendError) or isinstance(exc.__cause__, ValidationError):
+            # The specification has no such route, and whoever has one may fill it as they like.
+            return Info()
+        if exc.may_be_on_its_way:
             raise
-        # The specification has no such route, and whoever has one may fill it as they like.
-        return Info()
+        return None

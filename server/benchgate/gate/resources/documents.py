@@ -55,7 +55,7 @@ class RunLine(Value):
     """One run in the list."""
 
     run_id: str
-    template_id: str
+    template_id: str | None = None
     template_name: str
     status: str
     created_at: datetime
@@ -144,7 +144,10 @@ async def _listed(source: Source) -> RunList:
     if not await source.is_known_alive():
         return RunList(note=NO_BACKEND_NOTE)
     rows = await source.runs()
-    lines = tuple(RunLine.model_validate(row.model_dump()) for row in rows[:RUNS_MAX])
+    lines = tuple(
+        RunLine.model_validate(row.model_dump() | {"template_id": row.template_id or None})
+        for row in rows[:RUNS_MAX]
+    )
     note = f"The newest {RUNS_MAX} of {len(rows)} runs." if len(rows) > RUNS_MAX else None
     note = note if rows else NO_RUNS_NOTE
     return RunList(runs=lines, note=note)

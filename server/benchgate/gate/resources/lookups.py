@@ -13,8 +13,11 @@ from benchgate.domain.disclosure import masked
 from benchgate.domain.text import one_line
 from benchgate.domain.values import ID_PATTERN
 from benchgate.errors import BenchgateError, NotFound
+from benchgate.gate.transport.wire import within
 
 SHOWN_CHARACTERS_MAX = 80
+# A host gives up on a resource as it does on a call.
+READ_SECONDS_MAX = 25
 # So a web server says that it has no such path at all, whatever the id.
 NO_PATH = "Not Found"
 NO_PATH_HINT = (
@@ -44,7 +47,8 @@ async def looked_up(
 async def read(reading: Awaitable[Shape]) -> Shape:
     """What *reading* brings, with its refusals as those of a resource."""
     try:
-        return await reading
+        with within(READ_SECONDS_MAX):
+            return await reading
     except BenchgateError as exc:
         exc.hint = hint_of(exc)
         kind = ResourceNotFoundError if isinstance(exc, NotFound) else ResourceError

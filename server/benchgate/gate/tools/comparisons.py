@@ -231,6 +231,7 @@ class ComparisonTools:
             comparison=comparison,
             lines=lines,
             remaining_seconds=left_seconds,
+            trouble=view.trouble,
             approval=state.value if state else None,
             next_check_seconds=next_check_seconds,
         )

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import anyio
 from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, InputRequiredResult
 from pydantic import Field
@@ -132,12 +133,14 @@ class RunTools:
             line = self._blocks.render("progress_line", run=run).strip()
             await ctx.report_progress(told_seconds, run.expected_seconds, line)
 
+        deadline = anyio.current_time() + wait_seconds
         async with self._live.watching(run_id) as feed:
             run = await monitor.watch(feed, tell, wait_seconds=wait_seconds)
         approval = None
         if run.status == RunStatus.PREPARED:
             approval = await monitor.until_answered(
-                lambda: self._desk.newest(run_id), wait_seconds=wait_seconds
+                lambda: self._desk.newest(run_id),
+                wait_seconds=max(0, deadline - anyio.current_time()),
             )
             # Another call may have started it on that answer.
             run = await self._backend.snapshot_or(run) if wait_seconds and approval else run

@@ -7,7 +7,6 @@ of ours keeps its words; anything else is logged, and its words stay here.
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
@@ -16,11 +15,18 @@ from pydantic import PrivateAttr, ValidationError
 
 from benchgate.domain.disclosure import masked
 from benchgate.domain.text import one_line
-from benchgate.errors import BackendUnavailable, BenchgateError, InvalidInput
+from benchgate.errors import (
+    BackendOutage,
+    BackendUnavailable,
+    BenchgateError,
+    InvalidInput,
+    NotFound,
+)
 from benchgate.gate.blocks import Blocks
 from benchgate.gate.resources.lookups import hint_of
 from benchgate.gate.tools.answers import Refusal, refusal
 from benchgate.gate.tools.schemas import DROPPED_OF_ANSWERS, slim
+from benchgate.gate.transport.whereabouts import without_secrets
 from benchgate.gate.transport.wire import within
 
 logger = logging.getLogger(__name__)
@@ -114,7 +120,7 @@ class Seam:
     def __init__(self, *, blocks: Blocks, backend_url: str | None) -> None:
         """*backend_url* is the configured one; None is the embedded, of which more can be said."""
         self._blocks = blocks
-        shown = _without_secrets(backend_url) if backend_url else None
+        shown = without_secrets(backend_url) if backend_url else None
         self._backend = {"backend_url": shown, "embedded": backend_url is None}
 
     def result(self, tool: str, error: BaseException) -> CallToolResult:
@@ -127,18 +133,13 @@ class Seam:
             message=one_line(masked(str(error))),
             hint=one_line(masked(hint_of(error))),
         )
-        if isinstance(error, BackendUnavailable):
+        if isinstance(error, BackendUnavailable) and not isinstance(error, BackendOutage):
             return self._told("connection_lost", why)
-        return self._told("creation_failed" if tool == "create_run" else "error", why)
+        is_refused = tool == "create_run" and isinstance(error, (NotFound, InvalidInput))
+        return self._told("creation_failed" if is_refused else "error", why)
 
     def _told(self, block: str, why: Refusal) -> CallToolResult:
         return refusal(self._blocks.render(block, **why.model_dump(), **self._backend), why)
-
-
-def _without_secrets(url: str) -> str:
-    """*url* as far as its path: a user, a password and a query are nobody else's to read."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
 def bad_argument(error: ValidationError) -> InvalidInput:

@@ -1,6 +1,7 @@
 """Where the backend is: at a configured address, or the embedded one of this user."""
 
 import platform
+from urllib.parse import urlsplit, urlunsplit
 
 from benchgate.domain.rendezvous import BackendRecord
 from benchgate.domain.text import digest_of
@@ -72,6 +73,12 @@ def configured(settings: Settings) -> Configured | None:
         Address(
             url=url,
             token=settings.backend_token,
-            dashboard_url=str(settings.dashboard_url or url),
+            dashboard_url=str(settings.dashboard_url or without_secrets(url)),
         )
     )
+
+
+def without_secrets(url: str) -> str:
+    """*url* as far as its path: a user, a password and a query are nobody else's to read."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))

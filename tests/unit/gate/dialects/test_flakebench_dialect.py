@@ -140,6 +140,68 @@ async def test_a_failure_that_the_stream_has_not_heard_of_is_read(
     assert (await flakebench.snapshot(run_id)).status == "FAILED"
 
 
+@pytest.mark.parametrize("stop_reads_failed", [False, True])
+async def test_the_figures_of_a_run_that_was_stopped_are_not_asked_for_too_early(
+    flakebench: Backend, world: World, clock: ManualClock, stop_reads_failed: bool
+) -> None:
+    run_id = await new_run(flakebench, "tpl-long")
+    await flakebench.start(run_id)
+    clock.advance(20)
+    await flakebench.snapshot(run_id)
+    world.stop_reads_failed = stop_reads_failed
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(flakebench.stop, run_id)
+        await anyio.wait_all_tasks_blocked()
+        clock.advance(world.pace.stop_s)
+    told = await flakebench.snapshot(run_id)
+    assert (told.status, told.reason) == ("CANCELLED", OwnStop().reason)
+    clock.advance(world.pace.reconcile_s)
+    told = await flakebench.snapshot(run_id)
+    assert told.is_settled
+    assert told.summary is not None
+    assert told.elapsed_seconds > 0
+
+
+async def test_a_run_that_nobody_knew_is_not_asked_about_while_it_is_counted(
+    flakebench: Backend, world: World, clock: ManualClock
+) -> None:
+    run_id = world.create("tpl-fixed").run_id
+    world.start(run_id)
+    clock.advance(world.runs[run_id].plan.expected_s + world.pace.prepare_s + world.pace.drain_s)
+    assert (await flakebench.snapshot(run_id)).phase == "PROCESSING"
+    with pytest.raises(Conflict, match="being counted"):
+        await flakebench.run(run_id)
+    clock.advance(world.pace.enrich_s)
+    assert (await flakebench.snapshot(run_id)).summary is not None
+
+
+async def test_a_stuck_stream_hides_nothing_for_long(
+    flakebench: Backend,
+    sightings: Sightings,
+    world: World,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dialect, "UNREAD_SECONDS_MAX", 0)
+    run_id = await new_run(flakebench, "tpl-long")
+    await flakebench.start(run_id)
+    clock.advance(5)
+    known = await flakebench.snapshot(run_id)
+    clock.advance(100)
+    told = {"source": "stream", "updated_at": datetime.now(UTC)}
+    await sightings.note(known.model_copy(update=told))
+    assert (await flakebench.snapshot(run_id)).elapsed_seconds == known.elapsed_seconds + 100
+
+
+async def test_a_start_that_fails_halfway_is_told_with_its_reason(
+    flakebench: Backend, world: World
+) -> None:
+    world.spawn_fails = True
+    run_id = await new_run(flakebench)
+    with pytest.raises(Conflict, match=r"could not spawn a worker\. It will never load anything"):
+        await flakebench.start(run_id)
+
+
 async def test_a_start_that_is_refused_is_told_with_the_true_reason(
     flakebench: Backend, world: World
 ) -> None:
@@ -223,6 +285,19 @@ async def test_a_run_that_was_deleted_is_gone_whatever_was_known_of_it(
     del world.runs[run_id]
     with pytest.raises(NotFound):
         await flakebench.snapshot(run_id)
+
+
+async def test_what_is_saved_badly_hides_nothing_else(flakebench: Backend, world: World) -> None:
+    world.templates["bad"] = world.templates["tpl-fixed"] | {
+        "template_id": "bad",
+        "template_name": "Bad",
+        "config": None,
+    }
+    shelf = await flakebench.shelf()
+    assert "tpl-fixed" in {template.template_id for template in shelf.templates}
+    assert [one.template_name for one in shelf.unreadable] == ["Bad"]
+    with pytest.raises(NotFound, match="Run not found: no-such-run"):
+        await flakebench.snapshot("no-such-run")
 
 
 async def test_a_template_that_does_not_hold_is_refused_with_the_reason(

@@ -151,7 +151,7 @@ def test_the_list_says_processing_for_a_run_that_is_being_counted() -> None:
     assert (told.status, told.phase) == (RunStatus.STOPPING, Phase.PROCESSING)
 
 
-@pytest.mark.parametrize("reason", [None, "User requested cancellation", "Worker failure: x"])
+@pytest.mark.parametrize("reason", [None, "User requested cancellation"])
 @pytest.mark.parametrize("status", ["FAILED", "CANCELLED"])
 def test_our_own_stop_is_told_as_ours(status: str, reason: str | None) -> None:
     test = recorded("rest_user_stopped", status=status, cancellation_reason=reason)
@@ -159,6 +159,18 @@ def test_our_own_stop_is_told_as_ours(status: str, reason: str | None) -> None:
     assert (told.status, told.reason) == (RunStatus.CANCELLED, OwnStop().reason)
     again = snapshot_of(test, last=told, own_stop=OwnStop())
     assert (again.status, again.reason) == (RunStatus.CANCELLED, OwnStop().reason)
+
+
+def test_what_ends_a_run_before_our_stop_is_told_as_what_it_is() -> None:
+    test = recorded("rest_user_stopped", status="FAILED", cancellation_reason="Worker failure: x")
+    told = snapshot_of(test, own_stop=OwnStop())
+    assert (told.status, told.reason) == (RunStatus.FAILED, "Worker failure: x")
+
+
+def test_a_stop_of_somebody_elses_is_no_failure() -> None:
+    reason = "User requested cancellation"
+    told = snapshot_of(recorded("rest_user_stopped", status="FAILED", cancellation_reason=reason))
+    assert (told.status, told.reason) == (RunStatus.CANCELLED, reason)
 
 
 def test_a_run_that_completes_after_our_stop_has_completed() -> None:
@@ -287,10 +299,13 @@ def test_details_are_asked_for_when_they_are_complete(
 def test_a_recorded_row_is_a_line_of_the_list(name: str) -> None:
     body = json.loads(text_of(name))
     row = run_row_of(Row.model_validate(body))
+    assert row is not None
     assert (row.run_id, row.template_name, row.status) == (
         body["test_id"],
         body["test_name"],
         body["status"],
     )
     counting = run_row_of(Row.model_validate(body | {"status": "PROCESSING", "test_name": None}))
+    assert counting is not None
     assert (counting.status, counting.template_name) == ("STOPPING", "")
+    assert run_row_of(Row.model_validate(body | {"created_at": None})) is None

@@ -120,7 +120,8 @@ def test_a_search_has_no_bound_but_ours(
 ) -> None:
     bound = None if seconds_max is None else Bound(seconds_max=seconds_max, steps_max=10)
     (warning,) = warned(SEARCH | {"scaling": scaling}, bound=bound)
-    assert (warning.title, warning.severity) == ("Search Without Bound", severity)
+    title = "Search Ended by benchgate's Bound" if bound else "Search Without Bound"
+    assert (warning.title, warning.severity) == (title, severity)
     assert ("benchgate stops it after 300 s" in warning.message) is (seconds_max == 300)
     assert ("Scaling allows 20 connections" in warning.message) is bool(scaling)
     # Whoever is asked sees all of it.
@@ -196,7 +197,7 @@ def test_a_search_that_begins_above_its_limit_is_out_of_reach() -> None:
 
 
 def test_a_postgres_template_names_its_connection() -> None:
-    assert severities(POSTGRES | {"connection_id": None}) == [("Connection Missing", HIGH)]
+    assert severities(POSTGRES | {"connection_id": None}) == [("Connection Missing", MEDIUM)]
 
 
 @pytest.mark.parametrize("key", ["database", "schema", "table_name"])

@@ -36,7 +36,8 @@ async def backend() -> AsyncIterator[Backend]:
 
 
 def there_is_a_run() -> respx.Route:
-    respx.get(f"{URL}/api/tests/{RUN_ID}/enrichment-status").respond(404, json={})
+    counted = {"test_id": RUN_ID, "test_status": "PREPARED"}
+    respx.get(f"{URL}/api/tests/{RUN_ID}/enrichment-status").respond(json=counted)
     return respx.get(f"{URL}/api/tests/{RUN_ID}").respond(json=RUN)
 
 
@@ -100,6 +101,17 @@ async def test_another_server_at_the_same_address_is_recognised_after_an_answer_
         await backend.runs()
     info.respond(json=FLAKEBENCH)
     respx.get(f"{URL}/api/tests").respond(json={"results": [], "total_pages": 1})
+    assert await backend.runs() == []
+
+
+@respx.mock
+async def test_who_cannot_say_what_it_is_speaks_as_before(backend: Backend) -> None:
+    info = respx.get(f"{URL}/api/info").respond(json=FLAKEBENCH)
+    rows = respx.get(f"{URL}/api/tests").respond(500)
+    with pytest.raises(BackendError):
+        await backend.runs()
+    info.respond(500)
+    rows.respond(json={"results": [], "total_pages": 1})
     assert await backend.runs() == []
 
 

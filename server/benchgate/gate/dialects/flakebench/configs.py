@@ -18,7 +18,7 @@ from benchgate.gate.dialects.flakebench import payloads
 from benchgate.gate.dialects.flakebench.snapshots import snapshot_of
 from benchgate.gate.dialects.port import Shelf, Unreadable
 
-# FlakeBench reads these, left empty or 0, as not given.
+# FlakeBench reads these, left 0, as not given, and whatever is left empty.
 DEFAULT_WHEN_FALSY = frozenset(
     {
         "duration",
@@ -26,6 +26,8 @@ DEFAULT_WHEN_FALSY = frozenset(
         "concurrency_increment",
         "step_duration_seconds",
         "max_error_rate_pct",
+        "qps_stability_pct",
+        "latency_stability_pct",
         "target_qps",
     }
 )
@@ -76,11 +78,16 @@ def template_of(saved: payloads.Template) -> Template:
     )
 
 
-def shelf_of(saved: Sequence[payloads.Template]) -> Shelf:
+def shelf_of(saved: Sequence[payloads.Template | payloads.Broken]) -> Shelf:
     """All of *saved*: one that cannot be read must not hide the others."""
     templates: list[Template] = []
     unreadable: list[Unreadable] = []
     for one in saved:
+        if isinstance(one, payloads.Broken):
+            name = one_line(one.template_name or "without a name", NAME_CHARACTERS_MAX)
+            reason = f"The template {name} is saved without what every template has."
+            unreadable.append(Unreadable(template_name=name, reason=reason))
+            continue
         try:
             templates.append(template_of(one))
         except BackendError as exc:
@@ -118,15 +125,19 @@ def detail_of(
 
 def connections_of(saved: payloads.Connections) -> ConnectionList:
     """All saved connections, without what could be a secret."""
-    views = tuple(ConnectionView(**one.model_dump()) for one in saved.connections)
+    views = tuple(ConnectionView(**one.model_dump()) for one in _readable(saved))
     return ConnectionList(connections=views, total=len(views))
+
+
+def _readable(saved: payloads.Connections) -> list[payloads.Connection]:
+    return [one for one in saved.connections if isinstance(one, payloads.Connection)]
 
 
 def connection_name(saved: payloads.Connections, connection_id: str | None) -> str:
     """The server that a template leads to, as a person knows it."""
     if connection_id is None:
         return NOT_NAMED
-    for one in saved.connections:
+    for one in _readable(saved):
         if one.connection_id == connection_id:
             port = f":{one.port}" if one.port else ""
             user = f"{one.username}@" if one.username else ""
@@ -189,7 +200,7 @@ def _scaling(saved: object) -> Raw:
     if not isinstance(saved, dict):
         return {}
     limits: Raw = saved  # pyright: ignore[reportUnknownVariableType]
-    return {"scaling": {key: value for key, value in limits.items() if value is not None}}
+    return {"scaling": {key: value for key, value in limits.items() if value not in {None, ""}}}
 
 
 def _plain(saved: payloads.Open) -> Raw:
@@ -198,7 +209,7 @@ def _plain(saved: payloads.Open) -> Raw:
 
 
 def _is_open(key: str, value: object) -> bool:
-    is_blank = value == "" and key in DEFAULT_WHEN_FALSY | DEFAULT_WHEN_OPEN
+    is_blank = value == ""
     is_zero = value == 0 and key in DEFAULT_WHEN_FALSY
     return is_blank or is_zero or (value == -1 and key in DEFAULT_WHEN_OPEN)
 

@@ -5,12 +5,13 @@ as not found while its database is out of reach, and a finished run's first answ
 minutes, so the figures are asked for when they are known to be counted.
 """
 
-from collections import OrderedDict
+import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TypeVar
 
+import anyio
 from pydantic import TypeAdapter
 
 from benchgate.domain.bounds import Bound, bound_of
@@ -26,10 +27,12 @@ from benchgate.domain.contract import (
     TemplateReadiness,
 )
 from benchgate.domain.preflight import PreflightReport, PreflightWarning, may_proceed
-from benchgate.domain.runs import OwnStop, Phase, RunSnapshot, RunStatus, is_terminal
+from benchgate.domain.runs import OwnStop, RunSnapshot, RunStatus, is_terminal
 from benchgate.domain.templates import TableType, Template, TemplateConfig, TemplateDraft
+from benchgate.domain.text import one_line
 from benchgate.errors import (
     BackendError,
+    BackendOutage,
     BackendUnavailable,
     BenchgateError,
     Conflict,
@@ -37,6 +40,7 @@ from benchgate.errors import (
     NotFound,
 )
 from benchgate.gate.dialects.flakebench import configs, payloads, snapshots, warnings
+from benchgate.gate.dialects.flakebench.moments import Moments
 from benchgate.gate.dialects.flakebench.stream import Updates
 from benchgate.gate.dialects.port import Activity, Memory, Shelf
 from benchgate.gate.transport.wire import Wire
@@ -47,25 +51,28 @@ STOP_SECONDS_MAX = 4
 # A finished run's first answer is repeated for so long.
 FIGURES_SECONDS_MAX = 330
 ROWS_MAX = 100
-SUSPECTS_MAX = 5
-REMEMBERED_RUNS_MAX = 1_000
+# A stream that is stuck must not hide for longer where a run really stands.
+UNREAD_SECONDS_MAX = 60
 LOADING = frozenset(
     {RunStatus.STARTING, RunStatus.RUNNING, RunStatus.STOPPING, RunStatus.CANCELLING}
 )
 OUTAGE = (
     "FlakeBench says that nothing at all exists, which it does while its own database, the "
-    "Snowflake account behind it, cannot be reached."
+    "Snowflake account behind it, cannot be reached. Or it is new, and nothing has been saved yet."
 )
 OUTAGE_HINT = "Check FlakeBench's connection to Snowflake; nothing is known to be lost."
+BEING_COUNTED = "The run has ended, and what it did is being counted."
 HALF_STARTED = (
-    "FlakeBench refused the start after it had marked the run as starting; most often the value "
-    "pools that a HYBRID or INTERACTIVE table needs were never prepared. Stop the run, prepare "
-    "the template in FlakeBench, and create another run."
+    "FlakeBench refused the start after it had marked the run as starting{reason}. It will never "
+    "load anything: stop the run, correct the template in FlakeBench, and create another run."
+)
+NO_POOLS = (
+    "; most often the value pools that a HYBRID or INTERACTIVE table needs were never prepared"
 )
 
 Shape = TypeVar("Shape")
 
-TEMPLATES = TypeAdapter(list[payloads.Template])
+TEMPLATES = TypeAdapter(payloads.Templates)
 TEMPLATE = TypeAdapter(payloads.Template)
 TEST = TypeAdapter(payloads.Test)
 ROWS = TypeAdapter(payloads.Rows)
@@ -80,7 +87,9 @@ class FlakeBench:
         self._wire = wire
         self._memory = memory
         # When each run was first seen to have ended: its own times are not of our clock.
-        self._ended_at: OrderedDict[str, datetime] = OrderedDict()
+        self._ended_at = Moments()
+        # When the details of each were read last.
+        self._read_at = Moments()
 
     async def shelf(self) -> Shelf:
         """All saved templates, and which of them cannot be read."""
@@ -123,7 +132,7 @@ class FlakeBench:
 
     async def runs(self) -> list[RunRow]:
         """The newest runs."""
-        return [snapshots.run_row_of(row) for row in await self._rows()]
+        return [row for told in await self._rows() if (row := snapshots.run_row_of(told))]
 
     async def create_run(self, template_id: str) -> RunCreated:
         """A new PREPARED run of a template."""
@@ -144,13 +153,17 @@ class FlakeBench:
 
     async def run(self, run_id: str) -> RunDetail:
         """What was fixed when the run was created, as far as that is told."""
+        told, sighting = await self._enrichment(run_id), await self._memory.recall(run_id)
+        if self._is_counting(told, sighting.snapshot):
+            raise Conflict(BEING_COUNTED)
         test = await self._test(run_id)
         template = await self._template_of(test)
         wanted = template.config.model_dump().get("connection_id") if template else None
+        named = wanted if isinstance(wanted, str) and wanted else None
         return configs.detail_of(
             test,
             template,
-            connection=await self._connection(wanted if isinstance(wanted, str) else None),
+            connection=await self._connection(named),
             dashboard_url=self._dashboard(run_id),
         )
 
@@ -165,7 +178,7 @@ class FlakeBench:
                 f"/api/runs/{run_id}/preflight", TypeAdapter(PreflightReport)
             )
         except NotFound as gone:
-            raise await self._truly(gone) from gone
+            raise await self._truly(gone, of=run_id) from gone
         found = (*told.warnings, *await self._foreseen((await self.run(run_id)).config))
         return PreflightReport(
             run_id=run_id, warnings=found, can_proceed=told.can_proceed and may_proceed(found)
@@ -178,25 +191,43 @@ class FlakeBench:
         """
         try:
             return await self._change(f"/api/runs/{run_id}/start")
-        except NotFound as refusal:
-            present = await self._test(run_id)
-            if present.status.upper() != RunStatus.PREPARED:
-                reason = HALF_STARTED if present.status.upper() == RunStatus.STARTING else ""
-                raise Conflict(reason or f"The run is {present.status} already.") from refusal
+        except BackendUnavailable:
+            raise
+        except (NotFound, BackendError) as refusal:
+            present = await self._present(run_id, refusal)
+            if present == RunStatus.STARTING:
+                debug = refusal.debug if isinstance(refusal, BackendError) else None
+                reason = f": {one_line(debug).rstrip('.')}" if debug else NO_POOLS
+                raise Conflict(HALF_STARTED.format(reason=reason)) from refusal
+            if isinstance(refusal, BackendError):
+                raise
+            if present != RunStatus.PREPARED:
+                raise Conflict(f"The run is {present} already.") from refusal
         # Refused while it was PREPARED, so nothing has begun; here the reason is told, and a start
         # that is now possible is the one that was wanted.
         return await self._change(f"/api/tests/{run_id}/start")
 
     async def stop(self, run_id: str) -> RunChanged:
-        """Stop a run, without waiting for its workers to be gone."""
+        """Stop a run, without waiting for its workers to be gone.
+
+        Raises:
+            BackendUnavailable: whether it was taken is not known.
+        """
         try:
             return await self._change(f"/api/runs/{run_id}/stop", seconds_max=STOP_SECONDS_MAX)
         except NotFound as gone:
-            raise await self._truly(gone) from gone
+            raise await self._truly(gone, of=run_id) from gone
         except BackendUnavailable as slow:
             if not slow.may_be_on_its_way:
                 raise
-            return RunChanged(run_id=run_id, status=RunStatus.CANCELLING)
+            return RunChanged(run_id=run_id, status=await self._present(run_id, slow))
+
+    async def _present(self, run_id: str, trouble: BenchgateError) -> str:
+        """The run's status after an act that came to *trouble*, which stands if nobody tells."""
+        try:
+            return (await self._test(run_id)).status.upper()
+        except BackendError:
+            raise trouble from None
 
     async def snapshot(self, run_id: str) -> RunSnapshot:
         """The newest known state of a run."""
@@ -204,9 +235,19 @@ class FlakeBench:
         last = sighting.snapshot
         if last is not None and last.is_settled:
             return last
-        if last is not None and (held := await self._held_back(last, sighting.own_stop)):
-            return held
+        told = await self._enrichment(run_id)
+        # Meanwhile the stream may have told more.
+        sighting = await self._memory.recall(run_id)
+        last = sighting.snapshot
+        if self._is_counting(told, last):
+            return snapshots.counting(run_id, last)
+        is_over = is_terminal((told.test_status or "").upper())
+        if last is not None and not is_over and self._need_not_read(last, sighting.own_stop):
+            return last
         test, read_at = await self._test(run_id), datetime.now(UTC)
+        self._read_at[run_id] = anyio.current_time()
+        sighting = await self._memory.recall(run_id)
+        last = sighting.snapshot
         if sighting.own_stop is None and test.status.upper() in snapshots.STOPPED_AS:
             sighting = await self._memory.recall(run_id, anew=True)
         snapshot = snapshots.snapshot_of(
@@ -229,8 +270,8 @@ class FlakeBench:
         return bound_of(config)
 
     async def series(self, run_id: str) -> Series:
-        """The run's seconds; none before its end, since an early answer would be repeated."""
-        if not is_terminal((await self.snapshot(run_id)).status):
+        """The run's seconds; none before it is counted, since an early answer would be repeated."""
+        if not (await self.snapshot(run_id)).is_settled:
             return Series(test_id=run_id, snapshots=(), count=0)
         seconds = await self._wire.get(
             f"/api/tests/{run_id}/metrics", TypeAdapter(payloads.Seconds)
@@ -246,11 +287,8 @@ class FlakeBench:
 
     async def activity(self) -> Activity:
         """The first run that is loading something; FlakeBench would start another beside it."""
-        suspects = [row.test_id for row in await self._rows() if _is_loading(row.status)]
-        for run_id in suspects[:SUSPECTS_MAX]:
-            if _is_loading((await self._test(run_id)).status):
-                return Activity(active_run_id=run_id)
-        return Activity()
+        loading = (row.test_id for row in await self._rows() if row.status.upper() in LOADING)
+        return Activity(active_run_id=next(loading, None))
 
     async def _rows(self) -> tuple[payloads.Row, ...]:
         return (await self._wire.get(f"/api/tests?page_size={ROWS_MAX}", ROWS)).results
@@ -259,7 +297,7 @@ class FlakeBench:
         try:
             test = await self._wire.get(f"/api/tests/{run_id}", TEST)
         except NotFound as gone:
-            raise await self._truly(gone) from gone
+            raise await self._truly(gone, of=run_id) from gone
         if test.test_id != run_id:
             raise BackendError("FlakeBench answered about another run than the one asked for.")
         return test
@@ -290,48 +328,47 @@ class FlakeBench:
         changed = await self._wire.post(path, shape, seconds_max=seconds_max)
         return RunChanged(run_id=changed.run_id, status=changed.status)
 
-    async def _truly(self, gone: NotFound) -> NotFound | BackendUnavailable:
-        """*gone*, unless nothing exists at all."""
+    async def _truly(self, gone: NotFound, *, of: str | None = None) -> NotFound | BackendOutage:
+        """*gone*, as that *of* a run in our words, unless nothing exists at all."""
         if await self._wire.get("/api/templates/", TEMPLATES) or await self._rows():
-            return gone
-        return BackendUnavailable(OUTAGE, hint=OUTAGE_HINT)
+            return NotFound(f"Run not found: {of}") if of else gone
+        return BackendOutage(OUTAGE, hint=OUTAGE_HINT)
 
-    async def _held_back(self, last: RunSnapshot, own_stop: OwnStop | None) -> RunSnapshot | None:
-        """What is known of a run whose details must not be asked for, or need not be; else None.
-
-        They must not be while they are counted. They need not be while the stream tells all of
-        them, and are not, because the end might come just before they are read. Of a stop the
-        stream hears late.
-        """
-        run_id = last.run_id
+    async def _enrichment(self, run_id: str) -> payloads.Enrichment:
+        """How far the counting of a run has come, which is never told from a cache."""
         try:
-            told = await self._wire.get(
+            return await self._wire.get(
                 f"/api/tests/{run_id}/enrichment-status", TypeAdapter(payloads.Enrichment)
             )
         except NotFound as gone:
-            raise await self._truly(gone) from gone
+            raise await self._truly(gone, of=run_id) from gone
+
+    def _need_not_read(self, last: RunSnapshot, own_stop: OwnStop | None) -> bool:
+        """Whether the stream tells what there is to know of a run.
+
+        Then its details are not read, because the end might come just before they are; but now
+        and then, since a stream may be stuck, and after a stop, of which it hears late.
+        """
+        since_seconds = anyio.current_time() - self._read_at.get(last.run_id, -math.inf)
+        is_live = snapshots.is_told_live(last, now=datetime.now(UTC))
+        return is_live and own_stop is None and since_seconds < UNREAD_SECONDS_MAX
+
+    def _is_counting(self, told: payloads.Enrichment, last: RunSnapshot | None) -> bool:
+        """Whether a run has ended and its details must not be asked for yet.
+
+        What is told to be over elsewhere only is not in the figures either.
+        """
         is_over = is_terminal((told.test_status or "").upper())
-        is_live = own_stop is None and snapshots.is_told_live(last, now=datetime.now(UTC))
-        if is_live and not is_over:
-            return last
-        # What is told to be over elsewhere only is not in the figures either.
-        has_ended = last.is_terminal or last.phase == Phase.PROCESSING
-        is_counting = not snapshots.is_enriched(told) if is_over else has_ended
-        if not is_counting or self._is_late(run_id):
-            return None
-        counted = {"status": RunStatus.STOPPING, "phase": Phase.PROCESSING, "metrics": None}
-        return last if last.is_terminal else last.model_copy(update=counted)
+        is_counting = not snapshots.is_enriched(told) if is_over else snapshots.has_ended(last)
+        return is_counting and not self._is_late(told.test_id)
 
     def _is_waited_out(self, test: payloads.Test) -> bool:
         return is_terminal(test.status.upper()) and self._is_late(test.test_id)
 
     def _is_late(self, run_id: str) -> bool:
         """Whether a run ended so long ago that nobody waits for its figures any more."""
-        now = datetime.now(UTC)
-        ended_at = self._ended_at.setdefault(run_id, now)
-        while len(self._ended_at) > REMEMBERED_RUNS_MAX:
-            self._ended_at.popitem(last=False)
-        return (now - ended_at).total_seconds() > FIGURES_SECONDS_MAX
+        ended_at = self._ended_at.setdefault(run_id, anyio.current_time())
+        return anyio.current_time() - ended_at > FIGURES_SECONDS_MAX
 
     async def _foreseen(self, config: TemplateConfig) -> list[PreflightWarning]:
         warehouse_type = await self._warehouse_type(config)
@@ -350,7 +387,3 @@ class FlakeBench:
 
     def _dashboard(self, run_id: str) -> str | None:
         return self._wire.link(f"/dashboard/{run_id}")
-
-
-def _is_loading(status: str) -> bool:
-    return status.upper() in LOADING

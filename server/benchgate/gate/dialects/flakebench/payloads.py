@@ -174,7 +174,7 @@ class Row(Value):
     test_name: Words = None
     status: State
     phase: Words = None
-    created_at: Annotated[datetime, BeforeValidator(_moment)]
+    created_at: Moment = None
 
 
 class Rows(Value):
@@ -214,6 +214,16 @@ class Template(Value):
     last_used_at: Moment = None
 
 
+class Broken(Value):
+    """What is listed and cannot be read; its name, where it has one."""
+
+    template_name: Words = None
+    connection_name: Words = None
+
+
+Templates = list[Annotated[Template | Broken, Field(union_mode="left_to_right")]]
+
+
 class Connection(Value):
     """A saved connection; whatever else there is of it is not read."""
 
@@ -238,7 +248,7 @@ class Connection(Value):
 class Connections(Value):
     """`GET /api/connections/`."""
 
-    connections: tuple[Connection, ...]
+    connections: tuple[Annotated[Connection | Broken, Field(union_mode="left_to_right")], ...]
 
 
 class Warehouse(Value):

@@ -31,6 +31,7 @@ from benchgate.gate.dialects.flakebench.payloads import (
 )
 
 GUARDRAIL = "Guardrail triggered"
+BY_REQUEST = "User requested cancellation"
 NO_FIGURES = "The run has completed, but FlakeBench has told no figures of it"
 BOUNDS_REACHED = "BOUNDS_LIMIT_REACHED"
 ESTIMATED = "estimated"
@@ -42,7 +43,7 @@ PERCENT = 100
 FRAME_AGE_MAX = timedelta(seconds=5)
 # As either of these a stop of ours is told.
 STOPPED_AS = frozenset({RunStatus.FAILED, RunStatus.CANCELLED})
-WARMING = frozenset({Phase.PREPARING, Phase.WARMUP})
+UNLOADED = frozenset({Phase.PREPARING, Phase.PROCESSING})
 # What a phase is called where FlakeBench has none and repeats the status instead.
 NO_PHASES = frozenset(RunStatus) - {Phase.PROCESSING}
 
@@ -84,7 +85,9 @@ def snapshot_of(
         **standing.model_dump(),
         template_id=test.template_id,
         template_name=test.template_name or test.test_name or "",
-        elapsed_seconds=max(0.0, test.timing.elapsed_display_seconds),
+        # Of an end that is not counted yet it is 0.
+        elapsed_seconds=max(0.0, test.timing.elapsed_display_seconds)
+        or (known.elapsed_seconds if ended else 0.0),
         expected_seconds=test.timing.total_expected_seconds or None,
         measured_seconds=measured_seconds(test) if summary else None,
         current_step=search.current_step or known.current_step,
@@ -152,6 +155,23 @@ def is_settled(test: Test) -> bool:
     return not is_counting and _summary(test) is not None
 
 
+def counting(run_id: str, last: RunSnapshot | None) -> RunSnapshot:
+    """A run of which nothing is known, but that it has ended or is about to, besides *last*."""
+    last = last or RunSnapshot(run_id=run_id, status=RunStatus.STOPPING)
+    if last.is_terminal or last.status == RunStatus.CANCELLING:
+        return last.model_copy(update={"metrics": None})
+    counted = {"status": RunStatus.STOPPING, "phase": Phase.PROCESSING, "metrics": None}
+    return last.model_copy(update=counted)
+
+
+def has_ended(last: RunSnapshot | None) -> bool:
+    """Whether a run is known to load nothing any more, or to stop doing so by itself."""
+    if last is None:
+        return False
+    is_going = last.status == RunStatus.CANCELLING or last.phase == Phase.PROCESSING
+    return last.is_terminal or is_going
+
+
 def is_told_live(known: RunSnapshot, *, now: datetime) -> bool:
     """Whether the stream has just told all that there is to know of a run that goes on."""
     is_loading = known.status == RunStatus.RUNNING and known.phase != Phase.PROCESSING
@@ -169,8 +189,10 @@ def is_enriched(enrichment: Enrichment) -> bool:
     return status == RunStatus.COMPLETED and _name(enrichment.enrichment_status) in ENRICHED
 
 
-def run_row_of(row: Row) -> RunRow:
-    """*row* as a line of the list of runs; FlakeBench does not say which template it was."""
+def run_row_of(row: Row) -> RunRow | None:
+    """*row* as a line of the list of runs, which has its time; its template is never told."""
+    if row.created_at is None:
+        return None
     return RunRow(
         run_id=row.test_id,
         template_id="",
@@ -213,10 +235,17 @@ def _standing(
         return Standing(status=RunStatus.STOPPING, phase=Phase.PROCESSING)
     if status == RunStatus.FAILED and reason and reason.startswith(GUARDRAIL):
         return Standing(status=RunStatus.STOPPED, reason=reason)
-    if status in STOPPED_AS and own_stop is not None:
+    if status in STOPPED_AS and own_stop is not None and _is_wanted(reason, own_stop):
         return Standing(status=own_stop.status, reason=own_stop.reason)
+    if status == RunStatus.FAILED and reason and reason.startswith(BY_REQUEST):
+        return Standing(status=RunStatus.CANCELLED, reason=reason)
     no_phase = is_terminal(status) or not phase or phase in NO_PHASES
     return Standing(status=status, phase=None if no_phase else phase, reason=reason)
+
+
+def _is_wanted(reason: str | None, own_stop: OwnStop) -> bool:
+    """Whether a run that ended for *reason* did so of our stop, and not of something before it."""
+    return not reason or reason == own_stop.reason or reason.startswith(BY_REQUEST)
 
 
 def _believed(standing: Standing, known: RunSnapshot) -> Standing:
@@ -251,8 +280,9 @@ def _found(search: Search | None) -> str | None:
 
 
 def _metrics(frame: Frame, standing: Standing) -> LiveMetrics | None:
-    """The frame's second; None where no worker has reported, or none works any more."""
-    if frame.ops is None or is_terminal(_name(frame.status)):
+    """The frame's second; None where no worker has reported, works yet, or works any more."""
+    is_loading = standing.status == RunStatus.RUNNING and standing.phase not in UNLOADED
+    if frame.ops is None or not is_loading:
         return None
     total = frame.ops.total
     rate = None if frame.errors.rate is None else PERCENT * frame.errors.rate
@@ -268,7 +298,7 @@ def _metrics(frame: Frame, standing: Standing) -> LiveMetrics | None:
         p99_latency_ms=latency.p99,
         error_rate=error_pct,
         active_connections=frame.connections.active,
-        total_queries=0 if standing.phase in WARMING else total,
+        total_queries=0 if standing.phase == Phase.WARMUP else total,
     )
 
 
@@ -283,7 +313,8 @@ def _still_live(
 def _is_new_frame(known: RunSnapshot, now: datetime) -> bool:
     if known.source != "stream" or known.updated_at is None:
         return False
-    return now - known.updated_at <= FRAME_AGE_MAX
+    # What is of a time to come was told before a clock was set back.
+    return timedelta(0) <= now - known.updated_at <= FRAME_AGE_MAX
 
 
 def _searching(search: Search, standing: Standing) -> LiveMetrics | None:

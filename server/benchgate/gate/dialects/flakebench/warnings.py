@@ -114,7 +114,7 @@ def _search(config: TemplateConfig, bound: Bound | None) -> list[PreflightWarnin
         _warning(
             config,
             severity=severity,
-            title="Search Without Bound",
+            title="Search Without Bound" if bound is None else "Search Ended by benchgate's Bound",
             message=(
                 "FlakeBench ends a FIND_MAX_CONCURRENCY run only when the load becomes unstable, "
                 f"whatever its duration says.{clamped} {ended}"
@@ -202,7 +202,7 @@ def _no_connection(config: TemplateConfig) -> list[PreflightWarning]:
     return [
         _warning(
             config,
-            severity=Severity.HIGH,
+            severity=Severity.MEDIUM,
             title="Connection Missing",
             message=(
                 "The template names no connection: which PostgreSQL server would be loaded, if "
