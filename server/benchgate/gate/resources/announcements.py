@@ -28,7 +28,6 @@ from mcp.server.subscriptions import (
 )
 from mcp.shared.exceptions import MCPError
 from mcp.types import (
-    INTERNAL_ERROR,
     INVALID_PARAMS,
     EmptyResult,
     SubscribeRequestParams,
@@ -48,7 +47,6 @@ SUBSCRIBERS_MAX = 64
 URIS_PER_SUBSCRIBER_MAX = 100
 # More than one client can have waiting at once, so that only who takes nothing gets this far.
 BUFFERED_EVENTS_MAX = 256
-TOO_MANY_SUBSCRIBERS = f"At most {SUBSCRIBERS_MAX} clients may subscribe at once."
 TOO_MANY_URIS = f"At most {URIS_PER_SUBSCRIBER_MAX} resources may be subscribed to at once."
 
 Request = ServerRequestContext[Any, Any]
@@ -243,12 +241,16 @@ class Announcements:
     def _subscriber(self, session: ServerSession) -> Subscriber:
         """The session's subscriber, from its first subscription on."""
         connection = _connection_of(session)
-        known = self._subscribers.get(connection)
+        known = self._subscribers.pop(connection, None)
         if known is not None:
+            # The last to ask for something is the last to give way.
+            self._subscribers[connection] = known
             return known
         assert self._tasks is not None, "it is entered before a server takes requests"
         if len(self._subscribers) >= SUBSCRIBERS_MAX:
-            raise MCPError(INTERNAL_ERROR, TOO_MANY_SUBSCRIBERS)
+            # A client over HTTP that has gone says nothing, and would keep its place for long.
+            logger.info("The client that subscribed longest ago gives way to another")
+            self._drop(next(iter(self._subscribers)))
         subscriber = self._subscribers[connection] = Subscriber(session)
         if connection not in self._met:
             self._met.add(connection)

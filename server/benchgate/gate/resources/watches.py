@@ -47,17 +47,22 @@ class Watches:
         self._scopes: dict[str, anyio.CancelScope] = {}
         # Those too that are being let go of, so that the bound holds whatever a client does.
         self._entered: set[anyio.CancelScope] = set()
+        # Those that were not there: nobody asks for them again before something is heard of them.
+        self._absent: set[str] = set()
+        self._tasks: TaskGroup | None = None
 
     def hold(self, run_id: str, holder: object, *, tasks: TaskGroup) -> None:
         """*holder* wants the run watched; it is, from now on for `watch_seconds_max` at most."""
         self._holders.setdefault(run_id, set()).add(holder)
         if run_id in self._scopes:
             self._scopes[run_id].deadline = self._deadline
+        self._tasks = tasks
         self.resume(run_id, tasks=tasks)
 
     def resume(self, run_id: str, *, tasks: TaskGroup) -> None:
         """Watch the run if somebody wants it and it is not watched: it is known to be alive."""
         is_wanted = run_id in self._holders and run_id not in self._scopes
+        self._absent.discard(run_id)
         if is_wanted and len(self._entered) < WATCHED_MAX:
             scope = anyio.CancelScope(deadline=self._deadline)
             self._scopes[run_id] = scope
@@ -74,6 +79,7 @@ class Watches:
     def end(self, run_id: str) -> None:
         """There is nothing more to watch."""
         self._holders.pop(run_id, None)
+        self._absent.discard(run_id)
         scope = self._scopes.pop(run_id, None)
         if scope is not None:
             scope.cancel()
@@ -86,6 +92,7 @@ class Watches:
         try:
             with scope:
                 await self._watch(run_id)
+                self._absent.add(run_id)
         finally:
             self._entered.discard(scope)
             if self._scopes.get(run_id) is scope:
@@ -93,6 +100,15 @@ class Watches:
                 if scope.cancelled_caught:
                     # Its time is over: nobody holds it any more, until somebody subscribes anew.
                     self._holders.pop(run_id, None)
+            self._resume_waiting()
+
+    def _resume_waiting(self) -> None:
+        """There is room again: for the run that has been wanted and not watched for longest."""
+        seen = self._scopes.keys() | self._absent
+        waiting = next((one for one in self._holders if one not in seen), None)
+        tasks = self._tasks
+        if waiting is not None and tasks is not None and not tasks.cancel_scope.cancel_called:
+            self.resume(waiting, tasks=tasks)
 
     async def _watch(self, run_id: str) -> None:
         """Until the scope around it ends, or there is no such run."""

@@ -290,8 +290,21 @@ async def test_more_resources_than_a_client_may_have_are_refused(gate: Gate, era
     assert str(URIS_PER_SUBSCRIBER_MAX) in caught.value.message
 
 
-@BOTH_ERAS
-async def test_more_clients_than_can_be_told_are_refused(gate: Gate, era: Era) -> None:
+async def test_of_more_sessions_than_can_be_told_the_oldest_gives_way(gate: Gate) -> None:
+    async with AsyncExitStack() as stack:
+        ears: list[Ear] = []
+        for _ in range(SUBSCRIBERS_MAX + 1):
+            client, ear = await stack.enter_async_context(gate.client("legacy"))
+            await stack.enter_async_context(subscribed(client, ear, RUN))
+            ears.append(ear)
+        gate.heard("RUNNING")
+        for ear in ears[1:]:
+            assert await ear.next() == RUN
+        assert ears[0].waiting == 0
+
+
+async def test_more_streams_than_can_be_told_are_refused(gate: Gate) -> None:
+    era: Era = "auto"
     async with AsyncExitStack() as stack:
         for _ in range(SUBSCRIBERS_MAX):
             client, ear = await stack.enter_async_context(gate.client(era))

@@ -81,6 +81,20 @@ async def test_what_was_let_go_of_makes_room(tasks: TaskGroup, watching: Watchin
         await watching.until()
 
 
+async def test_a_run_that_found_no_room_is_watched_once_there_is_some(
+    tasks: TaskGroup, watching: Watching
+) -> None:
+    watches = Watches(watching, is_known_alive=alive)
+    for number in range(WATCHED_MAX + 1):
+        watches.hold(f"run-{number}", "a", tasks=tasks)
+    await anyio.wait_all_tasks_blocked()
+    assert f"run-{WATCHED_MAX}" not in watching.now
+    watches.end("run-0")
+    with anyio.fail_after(HEARD_WITHIN_SECONDS):
+        while f"run-{WATCHED_MAX}" not in watching.now:  # noqa: ASYNC110 - it sends no word
+            await anyio.sleep(0.01)
+
+
 async def test_a_watch_has_an_end_of_its_own_and_begins_anew_with_who_comes_then(
     tasks: TaskGroup, watching: Watching
 ) -> None:
