@@ -39,7 +39,7 @@ from benchgate.errors import (
     InvalidInput,
     NotFound,
 )
-from benchgate.gate.dialects.flakebench import configs, payloads, snapshots, warnings
+from benchgate.gate.dialects.flakebench import configs, payloads, refusals, snapshots, warnings
 from benchgate.gate.dialects.flakebench.moments import Moments
 from benchgate.gate.dialects.flakebench.stream import Updates
 from benchgate.gate.dialects.port import Activity, Memory, Shelf
@@ -51,23 +51,13 @@ STOP_SECONDS_MAX = 4
 # A finished run's first answer is repeated for so long.
 FIGURES_SECONDS_MAX = 330
 ROWS_MAX = 100
+# A greeting comes first, and then an update a second.
+MESSAGES_TO_A_REASON = 2
+REASON_SECONDS_MAX = 3
 # A stream that is stuck must not hide for longer where a run really stands.
 UNREAD_SECONDS_MAX = 60
 LOADING = frozenset(
     {RunStatus.STARTING, RunStatus.RUNNING, RunStatus.STOPPING, RunStatus.CANCELLING}
-)
-OUTAGE = (
-    "FlakeBench says that nothing at all exists, which it does while its own database, the "
-    "Snowflake account behind it, cannot be reached. Or it is new, and nothing has been saved yet."
-)
-OUTAGE_HINT = "Check FlakeBench's connection to Snowflake; nothing is known to be lost."
-BEING_COUNTED = "The run has ended, and what it did is being counted."
-HALF_STARTED = (
-    "FlakeBench refused the start after it had marked the run as starting{reason}. It will never "
-    "load anything: stop the run, correct the template in FlakeBench, and create another run."
-)
-NO_POOLS = (
-    "; most often the value pools that a HYBRID or INTERACTIVE table needs were never prepared"
 )
 
 Shape = TypeVar("Shape")
@@ -155,7 +145,7 @@ class FlakeBench:
         """What was fixed when the run was created, as far as that is told."""
         told, sighting = await self._enrichment(run_id), await self._memory.recall(run_id)
         if self._is_counting(told, sighting.snapshot):
-            raise Conflict(BEING_COUNTED)
+            raise Conflict(refusals.BEING_COUNTED)
         test = await self._test(run_id)
         template = await self._template_of(test)
         wanted = template.config.model_dump().get("connection_id") if template else None
@@ -197,8 +187,8 @@ class FlakeBench:
             present = await self._present(run_id, refusal)
             if present == RunStatus.STARTING:
                 debug = refusal.debug if isinstance(refusal, BackendError) else None
-                reason = f": {one_line(debug).rstrip('.')}" if debug else NO_POOLS
-                raise Conflict(HALF_STARTED.format(reason=reason)) from refusal
+                reason = f": {one_line(debug).rstrip('.')}" if debug else refusals.NO_POOLS
+                raise Conflict(refusals.HALF_STARTED.format(reason=reason)) from refusal
             if isinstance(refusal, BackendError):
                 raise
             if present != RunStatus.PREPARED:
@@ -257,7 +247,20 @@ class FlakeBench:
             waited_out=self._is_waited_out(test),
             read_at=read_at,
         )
+        if snapshot.is_settled and snapshot.status == RunStatus.FAILED and not snapshot.reason:
+            snapshot = await self._with_reason(snapshot)
         return snapshot.model_copy(update={"dashboard_url": self._dashboard(run_id)})
+
+    async def _with_reason(self, failed: RunSnapshot) -> RunSnapshot:
+        """*failed* with the reason that the stream still knows: perhaps it is no failure at all."""
+        told = failed
+        try:
+            async with self.stream(failed.run_id) as updates:
+                for _ in range(MESSAGES_TO_A_REASON):
+                    told = await updates.next(told, seconds_max=REASON_SECONDS_MAX)
+        except BackendError:
+            return told
+        return told
 
     @asynccontextmanager
     async def stream(self, run_id: str) -> AsyncGenerator[Updates]:
@@ -332,7 +335,7 @@ class FlakeBench:
         """*gone*, as that *of* a run in our words, unless nothing exists at all."""
         if await self._wire.get("/api/templates/", TEMPLATES) or await self._rows():
             return NotFound(f"Run not found: {of}") if of else gone
-        return BackendOutage(OUTAGE, hint=OUTAGE_HINT)
+        return BackendOutage(refusals.OUTAGE, hint=refusals.OUTAGE_HINT)
 
     async def _enrichment(self, run_id: str) -> payloads.Enrichment:
         """How far the counting of a run has come, which is never told from a cache."""
