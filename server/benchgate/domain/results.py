@@ -11,7 +11,10 @@ from benchgate.domain.values import Value
 
 
 class RunResult(Value):
-    """One run's figures; `summary_metrics` is None for a run that did not complete."""
+    """One run's figures; `summary_metrics` is None for a run that did not complete.
+
+    `best_concurrency` and `best_qps` are what a search has found.
+    """
 
     run_id: str
     template_name: str
@@ -19,7 +22,7 @@ class RunResult(Value):
     reason: str | None = None
     summary_metrics: Summary | None = None
     partial_metrics: Summary | None = None
-    best_concurrency: int | None = Field(default=None, description="Found by a search")
+    best_concurrency: int | None = None
     best_qps: float | None = None
     duration_seconds: float | None = None
     estimated_cost: float | None = None
@@ -50,7 +53,7 @@ class TestResult(Value):
     run_ids: tuple[str, ...]
     figures: tuple[Figure, ...] = ()
     left_out: tuple[str, ...] = Field(
-        default=(), description="Runs of another configuration: not in figures, but in results"
+        default=(), description="Of another configuration: in results only"
     )
 
     def figure(self, metric: str) -> Figure | None:

@@ -122,7 +122,7 @@ class StatusAnswer(Value):
     summary: Summary | None = Field(default=None, description="The whole measurement")
     estimated_cost: float | None = Field(default=None, description="Credits")
     next_check_seconds: int | None = Field(
-        default=None, description="wait_seconds for the next call; absent once the run ended"
+        default=None, description="wait_seconds of the next call; absent once ended"
     )
 
 
