@@ -27,6 +27,8 @@ class Trust(ssl.SSLContext):
     def __new__(cls) -> Self:
         """A context for clients, which checks every certificate and its host name."""
         trust = super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
+        # A distribution may have built Python to leave that to the machine.
+        trust.minimum_version = ssl.TLSVersion.TLSv1_2
         trust._is_read = False
         return trust
 
