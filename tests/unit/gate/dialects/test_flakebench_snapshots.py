@@ -1,6 +1,7 @@
 """Where a run stands: recorded tests as snapshots, and what they leave out."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -11,6 +12,7 @@ from benchgate.gate.dialects.flakebench.snapshots import (
     NO_FIGURES,
     is_enriched,
     is_settled,
+    is_told_live,
     measured_seconds,
     run_row_of,
     snapshot_of,
@@ -159,6 +161,18 @@ def test_our_own_stop_is_told_as_ours(status: str, reason: str | None) -> None:
     assert (told.status, told.reason) == (RunStatus.CANCELLED, OwnStop().reason)
     again = snapshot_of(test, last=told, own_stop=OwnStop())
     assert (again.status, again.reason) == (RunStatus.CANCELLED, OwnStop().reason)
+
+
+@pytest.mark.parametrize(
+    ("age_seconds", "is_live"), [(0, True), (5, True), (6, False), (-1, False)]
+)
+def test_a_frame_is_live_for_some_seconds_and_never_before_its_time(
+    age_seconds: int, is_live: bool
+) -> None:
+    told = before("fixed").model_copy(
+        update={"source": "stream", "updated_at": NOON - timedelta(seconds=age_seconds)}
+    )
+    assert is_told_live(told, now=NOON) is is_live
 
 
 def test_what_ends_a_run_before_our_stop_is_told_as_what_it_is() -> None:
