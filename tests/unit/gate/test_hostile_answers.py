@@ -76,7 +76,9 @@ async def test_an_id_that_there_is_not_says_nothing_against_the_address(
     tmp_path: Path, era: Era
 ) -> None:
     async with talking(World(), tmp_path, era) as client:
-        assert "BENCHGATE" not in await refused(client, "get_status", run_id="run-1")
+        told = await refused(client, "get_status", run_id="run-1")
+    assert "BENCHGATE" not in told
+    assert "benchgate://runs" in told
 
 
 async def test_who_one_is_at_the_backend_is_not_told_when_it_is_out_of_reach(

@@ -43,6 +43,7 @@ from benchgate.gate.dialects.flakebench import configs, payloads, refusals, snap
 from benchgate.gate.dialects.flakebench.moments import Moments
 from benchgate.gate.dialects.flakebench.stream import Updates
 from benchgate.gate.dialects.port import Activity, Memory, Shelf
+from benchgate.gate.names import UNKNOWN_RUN_HINT
 from benchgate.gate.transport.wire import Wire
 
 CREATE_SECONDS_MAX = 25
@@ -334,7 +335,7 @@ class FlakeBench:
     async def _truly(self, gone: NotFound, *, of: str | None = None) -> NotFound | BackendOutage:
         """*gone*, as that *of* a run in our words, unless nothing exists at all."""
         if await self._wire.get("/api/templates/", TEMPLATES) or await self._rows():
-            return NotFound(f"Run not found: {of}") if of else gone
+            return NotFound(f"Run not found: {of}", hint=UNKNOWN_RUN_HINT) if of else gone
         return BackendOutage(refusals.OUTAGE, hint=refusals.OUTAGE_HINT)
 
     async def _enrichment(self, run_id: str) -> payloads.Enrichment:
