@@ -9,9 +9,20 @@ from typing import Any
 
 from pydantic import BaseModel
 
+OBJECTIVE_KINDS = {
+    "point_lookup": "lookups",
+    "range_scan": "scans",
+    "insert": "inserts",
+    "update": "updates",
+}
+OBJECTIVES = {
+    "p95_latency_ms": "at most this p95 in milliseconds",
+    "p99_latency_ms": "at most this p99 in milliseconds",
+    "error_rate_pct": "at most this share of errors",
+}
 MEANINGS: dict[str, str] = {
     "table_type": "What kind of table, and so which database, is loaded.",
-    "database": "The database's name; for `SQLITE` the absolute path of its file.",
+    "database": "The database's name; for `SQLITE` and `DUCKDB` the absolute path of its file.",
     "schema": "The schema; for `POSTGRES` empty means `public`.",
     "table_name": "The table, which must exist and hold rows.",
     "warehouse_name": "Snowflake: the virtual warehouse.",
@@ -32,15 +43,32 @@ MEANINGS: dict[str, str] = {
     "duration": "Measured time in seconds.",
     "warmup": "Seconds of load before that, which do not count.",
     "think_time": "Milliseconds that each connection waits between two operations.",
-    "concurrent_connections": "Connections that each send one operation after the other.",
+    "concurrent_connections": "Connections that each send one operation after the other; for `QPS` "
+    "the most that are opened.",
     "target_qps": "`QPS`: operations per second to be held.",
-    "starting_threads": "`QPS`: connections to begin with.",
+    "starting_threads": "`QPS`: connections to begin with; more are opened as they are needed.",
     "start_concurrency": "`FIND_MAX_CONCURRENCY`: connections of the first step.",
     "concurrency_increment": "`FIND_MAX_CONCURRENCY`: connections that each step adds.",
     "step_duration_seconds": "`FIND_MAX_CONCURRENCY`: length of a step.",
     "qps_stability_pct": "`FIND_MAX_CONCURRENCY`: loss of QPS at which a step counts as worse.",
     "latency_stability_pct": "`FIND_MAX_CONCURRENCY`: rise of p95 at which it counts as worse.",
     "max_error_rate_pct": "`FIND_MAX_CONCURRENCY`: errors at which the search ends.",
+    "arrivals": "`QPS`: how the starts of operations follow each other: evenly, or at random as "
+    "independent users come.",
+    "write_target": "Where a workload that writes is run: on a scratch copy of the table, which is "
+    "removed afterwards, or on the table itself.",
+    "worker_loss": "What becomes of a run that loses a load worker: it fails, or the others take "
+    "over its connections.",
+    "use_cached_result": "Snowflake: whether a statement may be answered from a result kept of an "
+    "earlier one, which measures no warehouse.",
+    "decode_rows": "Whether rows are made into Python objects, as an application does, or only "
+    "received.",
+    "guardrails": "Limits at which the run is stopped.",
+    "enabled": "Whether the limits hold.",
+    "max_cpu_percent": "The machine's CPU.",
+    "max_memory_percent": "The machine's memory.",
+    "max_error_rate_percent": "Share of operations that fail.",
+    "max_seconds": "Seconds of load.",
     "mode": "`FIXED` opens `min_workers` times `min_connections` connections.",
     "min_workers": "Workers at least.",
     "max_workers": "Workers at most.",
@@ -50,6 +78,10 @@ MEANINGS: dict[str, str] = {
     "operation_type": "Whether it reads or writes.",
     "weight_pct": "Its share of the workload.",
     "sql": "The statement.",
+} | {
+    f"target_{kind}_{figure}": f"Objective for {kinds}: {meaning}."
+    for kind, kinds in OBJECTIVE_KINDS.items()
+    for figure, meaning in OBJECTIVES.items()
 }
 
 Schema = dict[str, Any]
@@ -70,6 +102,8 @@ def _values(field: Schema, schema: Schema) -> str:
         return _values(field["anyOf"][0], schema)
     if "$ref" in field:
         return _named(field["$ref"].rpartition("/")[2], schema)
+    if field["type"] == "boolean":
+        return "`true`, `false`"
     if field["type"] == "array":
         return f"list, at most {field['maxItems']}"
     if field["type"] == "string":

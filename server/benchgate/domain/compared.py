@@ -132,9 +132,20 @@ def _tests(comparison: Comparison, live: RunSnapshot | None) -> list[TestResult]
                     [run.result for run in counted], tests[0].figures if tests else ()
                 ),
                 left_out=tuple(run.result.run_id for run in completed if run not in counted),
+                notes=_notes([run.result for run in counted]) or None,
             )
         )
     return tests
+
+
+def _notes(results: Sequence[RunResult]) -> tuple[str, ...]:
+    """What has to be known beside the figures of *results*, by run where there are several."""
+    is_only = len(results) == 1
+    return tuple(
+        result.reason if is_only else f"{result.run_id}: {result.reason}"
+        for result in results
+        if result.reason
+    )
 
 
 def _status_of(step: Step, line: ProgressLine) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from benchgate.domain.findings import Findings
 from benchgate.domain.preflight import PreflightReport, PreflightWarning
 from benchgate.domain.runs import LiveMetrics, Summary
 from benchgate.domain.templates import Template, TemplateConfig
@@ -124,8 +125,11 @@ class TestStatus(Value):
     current_step: int | None = None
     total_steps: int | None = None
     current_concurrency: int | None = None
+    best_concurrency: int | None = Field(default=None, description="Of a search, so far")
+    best_qps: float | None = None
     metrics: LiveMetrics | None = None
     summary: Summary | None = None
+    findings: Findings | None = Field(default=None, description="Of an ended run")
     timing: Timing = Timing()
     estimated_cost: float | None = Field(
         default=None, description="Credits spent so far, or in all"
@@ -152,6 +156,11 @@ class MetricsFrame(Value):
     elapsed_seconds: float
     expected_seconds: float | None
     total_queries: int | None
+    current_step: int | None = None
+    total_steps: int | None = None
+    current_concurrency: int | None = None
+    best_concurrency: int | None = None
+    best_qps: float | None = None
 
 
 class SeriesPoint(Value):
@@ -196,6 +205,9 @@ class ErrorSummary(Value):
     rows: tuple[ErrorRow, ...] = ()
 
 
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
+
+
 class ConnectionDraft(Value):
     """What a person saves as a connection. A password itself is refused: it is only referred to."""
 
@@ -207,8 +219,10 @@ class ConnectionDraft(Value):
     account: str | None = Field(default=None, max_length=255)
     role: str | None = Field(default=None, max_length=255)
     username: str | None = Field(default=None, max_length=255)
-    password_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
+    password_env: Variable | None = None
     passfile: str | None = Field(default=None, max_length=1_024)
+    private_key_file: str | None = Field(default=None, max_length=1_024)
+    private_key_passphrase_env: Variable | None = None
     service: str | None = Field(default=None, max_length=120)
     is_default: bool = False
 
@@ -219,7 +233,7 @@ class ConnectionDraft(Value):
         if isinstance(data, dict) and secrets & data.keys():
             raise ValueError(
                 "secrets are never stored: name an environment variable (password_env), "
-                "a password file (passfile) or a service (service)"
+                "a file (passfile, private_key_file) or a service (service)"
             )
         # A URL carries a password, and this way it is not repeated in the refusal either.
         if isinstance(data, dict) and "://" in str(data.get("host")):  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
@@ -241,6 +255,8 @@ class ConnectionView(Value):
     username: str | None = None
     password_env: str | None = None
     passfile: str | None = None
+    private_key_file: str | None = None
+    private_key_passphrase_env: str | None = None
     service: str | None = None
     is_default: bool = False
     is_active: bool = True

@@ -7,7 +7,13 @@ their own rate) and Snowflake Postgres instances (AWS). A database of one's own 
 from collections.abc import Sequence
 from enum import StrEnum
 
-from benchgate.domain.templates import SNOWFLAKE_TABLES, LoadMode, TableType, TemplateConfig
+from benchgate.domain.templates import (
+    FILE_TABLES,
+    SNOWFLAKE_TABLES,
+    LoadMode,
+    TableType,
+    TemplateConfig,
+)
 from benchgate.domain.values import Value
 
 SECONDS_PER_HOUR = 3_600
@@ -86,7 +92,7 @@ class Cost(Value):
 
 def credits_per_hour(config: TemplateConfig) -> float | None:
     """The rate of *config*'s target; 0 for a database of one's own, None where it is unknown."""
-    if config.table_type is TableType.SQLITE:
+    if config.table_type in FILE_TABLES:
         return 0
     if config.table_type is TableType.POSTGRES:
         size = config.postgres_instance_size

@@ -15,7 +15,8 @@ class FailureKind(StrEnum):
     CONNECTION = "connection"  # the server does not answer, or the connection was lost
     CREDENTIALS = "credentials"
     TIMEOUT = "timeout"
-    LOCK = "lock"  # lock waits, deadlocks, serialization failures, a busy database
+    LOCK = "lock"  # lock waits, a busy database
+    SERIALIZATION = "serialization"  # also deadlocks: the same again may work
     CONSTRAINT = "constraint"  # duplicate keys and violated constraints
     SYNTAX = "syntax"  # the statement itself
     MISSING = "missing"  # a table, column, file or database that is not there
@@ -47,10 +48,12 @@ WORDINGS: tuple[tuple[FailureKind, tuple[str, ...]], ...] = (
         ),
     ),
     (
+        FailureKind.SERIALIZATION,
+        ("deadlock", "could not serialize", "serialization failure"),
+    ),
+    (
         FailureKind.LOCK,
         (
-            "deadlock",
-            "could not serialize",
             "is locked",
             "lock timeout",
             "could not obtain lock",

@@ -3,13 +3,14 @@
 What only a look at the database can tell comes from the backend as warnings of the same shape.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from benchgate.domain.templates import LoadMode, TableType, TemplateConfig
+from benchgate.domain.text import one_line
 from benchgate.domain.values import Value
 
 LOCK_WAITERS_MAX = 20
@@ -66,11 +67,28 @@ def warnings_of(config: TemplateConfig) -> list[PreflightWarning]:
     """What the template alone gives reason to warn of."""
     if config.write_pct == 0:
         return []
-    if config.table_type is TableType.STANDARD:
-        return _lock_waiters(config)
-    if config.table_type is TableType.SQLITE:
-        return _single_writer(config)
-    return []
+    rule = LOCK_MODELS.get(config.table_type)
+    return rule(config) if rule else []
+
+
+def about(
+    config: TemplateConfig,
+    *,
+    severity: Severity,
+    title: str,
+    message: str,
+    recommendations: tuple[str, ...],
+    details: dict[str, Any] | None = None,
+) -> PreflightWarning:
+    """A warning of the target of *config*, whose details name it."""
+    named = {"target": one_line(config.target), "table_type": config.table_type.value}
+    return PreflightWarning(
+        severity=severity,
+        title=title,
+        message=message,
+        recommendations=recommendations,
+        details=named | (details or {}),
+    )
 
 
 def _lock_waiters(config: TemplateConfig) -> list[PreflightWarning]:
@@ -110,16 +128,36 @@ def _lock_waiters(config: TemplateConfig) -> list[PreflightWarning]:
 
 def _single_writer(config: TemplateConfig) -> list[PreflightWarning]:
     """SQLite lets one connection write at a time; the others wait."""
-    if config.connections == 1:
+    return _crowded(
+        config,
+        title="Concurrent Writers on SQLite",
+        effect="share one writer at a time",
+        consequence="write latency will be waiting time.",
+    )
+
+
+def _single_process(config: TemplateConfig) -> list[PreflightWarning]:
+    """DuckDB lets one process write, and its threads do not wait for each other's changes."""
+    return _crowded(
+        config,
+        title="Concurrent Writers on DuckDB",
+        effect="are threads of the one process that may write",
+        consequence="of two that change the same row at once, one fails with a conflict.",
+    )
+
+
+def _crowded(
+    config: TemplateConfig, *, title: str, effect: str, consequence: str
+) -> list[PreflightWarning]:
+    if config.connections == 1 and config.load_mode is not LoadMode.FIND_MAX_CONCURRENCY:
         return []
     return [
         PreflightWarning(
             severity=Severity.MEDIUM,
-            title="Concurrent Writers on SQLite",
+            title=title,
             message=(
-                f"{config.connections} connections share one writer at a time, "
-                f"and {config.write_pct:g}% of the workload writes: "
-                "write latency will be waiting time."
+                f"{_counted(config)} {effect}, "
+                f"and {config.write_pct:g}% of the workload writes: {consequence}"
             ),
             recommendations=(
                 "Use one connection to measure the cost of a write itself",
@@ -132,3 +170,20 @@ def _single_writer(config: TemplateConfig) -> list[PreflightWarning]:
             },
         )
     ]
+
+
+def _counted(config: TemplateConfig) -> str:
+    """How many connections there will be, as far as that is known beforehand."""
+    words = {
+        LoadMode.CONCURRENCY: "{} connections",
+        LoadMode.QPS: "Up to {} connections",
+        LoadMode.FIND_MAX_CONCURRENCY: "{} or more connections",
+    }
+    return words[config.load_mode].format(config.connections)
+
+
+LOCK_MODELS: dict[TableType, Callable[[TemplateConfig], list[PreflightWarning]]] = {
+    TableType.STANDARD: _lock_waiters,
+    TableType.SQLITE: _single_writer,
+    TableType.DUCKDB: _single_process,
+}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from benchgate.domain.evidence import Evidence
 from benchgate.domain.likeness import CautionKind
@@ -55,6 +56,9 @@ class TestResult(Value):
     left_out: tuple[str, ...] = Field(
         default=(), description="Of another configuration: in results only"
     )
+    # What the figures do not show of their runs. The words explain themselves, and every token of
+    # a schema is read at each turn.
+    notes: SkipJsonSchema[tuple[str, ...] | None] = None
 
     def figure(self, metric: str) -> Figure | None:
         """The figure of one metric, if there is one."""
@@ -136,6 +140,11 @@ def hand_over(
         summary_metrics=only.summary_metrics,
         duration_seconds=only.duration_seconds,
         estimated_cost=only.estimated_cost,
-        # What a search has found stands in no summary.
-        results=None if only.summary_metrics and not only.best_concurrency else (only,),
+        results=None if _says_all(only) else (only,),
     )
+
+
+def _says_all(result: RunResult) -> bool:
+    """Whether the summary is all that there is to *result*: no note, and nothing found beside."""
+    has_more = result.reason or result.best_concurrency
+    return result.summary_metrics is not None and not has_more

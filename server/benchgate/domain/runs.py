@@ -2,7 +2,8 @@
 
 `PREPARED` waits for a start. `STARTING` has been told to start and its workers are getting ready.
 `RUNNING` is under load (phases WARMUP and MEASUREMENT). `STOPPING` has had its time and is being
-counted. `CANCELLING` was told to stop. The other four are ends: nothing leaves them.
+counted, or has come to a limit. `CANCELLING` was told to stop. The other four are ends: nothing
+leaves them.
 """
 
 from datetime import datetime
@@ -44,6 +45,7 @@ class RunEvent(StrEnum):
     READY = "ready"
     TIME_ELAPSED = "time_elapsed"
     STOP = "stop"
+    LIMIT = "limit"
     SETTLED = "settled"
     FAIL = "fail"
 
@@ -72,6 +74,7 @@ TRANSITIONS: dict[RunStatus, dict[RunEvent, RunStatus]] = {
     },
     RunStatus.STOPPING: {
         RunEvent.SETTLED: RunStatus.COMPLETED,
+        RunEvent.LIMIT: RunStatus.STOPPED,
         RunEvent.STOP: RunStatus.CANCELLING,
         RunEvent.FAIL: RunStatus.FAILED,
     },

@@ -27,6 +27,16 @@ WORKLOAD_PCT = 100
 
 Sql = Annotated[str, Field(max_length=SQL_CHARACTERS_MAX)]
 Identifier = Annotated[str, Field(min_length=1, max_length=255)]
+Limit = Annotated[float, Field(gt=0, le=100)]
+
+
+def _minus_one_is_none(value: object) -> object:
+    return None if value == -1 else value
+
+
+MinusOneIsNone = BeforeValidator(_minus_one_is_none)
+LatencyObjective = Annotated[float | None, Field(gt=0, le=3_600_000), MinusOneIsNone]
+ErrorObjective = Annotated[float | None, Field(ge=0, le=100), MinusOneIsNone]
 
 
 def _upper(value: object) -> object:
@@ -51,11 +61,15 @@ class TableType(StrEnum):
     DYNAMIC = "DYNAMIC"
     POSTGRES = "POSTGRES"
     SQLITE = "SQLITE"
+    DUCKDB = "DUCKDB"
 
 
 SNOWFLAKE_TABLES = frozenset(
     {TableType.STANDARD, TableType.HYBRID, TableType.INTERACTIVE, TableType.DYNAMIC}
 )
+
+# Files that the process which loads them opens by itself; there is no server.
+FILE_TABLES = frozenset({TableType.SQLITE, TableType.DUCKDB})
 
 
 class LoadMode(StrEnum):
@@ -94,14 +108,47 @@ class Scaling(Value):
 
     mode: Annotated[ScalingMode, AnyCase] = ScalingMode.AUTO
     min_workers: int = Field(default=1, ge=1, le=CONNECTIONS_MAX)
-    max_workers: int | None = Field(default=None, ge=1)
+    max_workers: Annotated[int | None, Field(ge=1), MinusOneIsNone] = None
     min_connections: int = Field(default=1, ge=1, le=CONNECTIONS_MAX)
-    max_connections: int | None = Field(default=None, ge=1)
+    max_connections: Annotated[int | None, Field(ge=1), MinusOneIsNone] = None
 
-    @field_validator("max_workers", "max_connections", mode="before")
+
+class Spacing(StrEnum):
+    """How the starts of an open-loop load follow each other."""
+
+    CONSTANT = "CONSTANT"
+    POISSON = "POISSON"
+
+
+class WriteTarget(StrEnum):
+    """Which table a workload that writes is run on."""
+
+    SCRATCH = "SCRATCH"
+    IN_PLACE = "IN_PLACE"
+
+
+class WorkerLoss(StrEnum):
+    """What becomes of a run that loses a worker."""
+
+    FAIL = "FAIL"
+    REDISTRIBUTE = "REDISTRIBUTE"
+
+
+class Guardrails(Value):
+    """Limits at which a run is stopped; null is none."""
+
+    model_config = ConfigDict(extra="allow")
+
+    enabled: bool = False
+    max_cpu_percent: Limit = 80
+    max_memory_percent: Limit = 85
+    max_error_rate_percent: Limit | None = None
+    max_seconds: int | None = Field(default=None, ge=1, le=DURATION_SECONDS_MAX)
+
+    @model_validator(mode="before")
     @classmethod
-    def _minus_one_is_no_limit(cls, value: object) -> object:
-        return None if value == -1 else value
+    def _null_is_default(cls, data: Any) -> Any:
+        return _without_nulls(data)
 
 
 class Operation(StrEnum):
@@ -180,6 +227,26 @@ class TemplateConfig(Value):
     qps_stability_pct: float = Field(default=5, ge=1, le=50)
     latency_stability_pct: float = Field(default=20, ge=5, le=1_000)
     max_error_rate_pct: Percentage = 1
+
+    arrivals: Annotated[Spacing, AnyCase] = Spacing.POISSON
+    write_target: Annotated[WriteTarget, AnyCase] = WriteTarget.SCRATCH
+    worker_loss: Annotated[WorkerLoss, AnyCase] = WorkerLoss.FAIL
+    decode_rows: bool = False
+    use_cached_result: bool = False
+    guardrails: Guardrails = Guardrails()
+
+    target_point_lookup_p95_latency_ms: LatencyObjective = None
+    target_point_lookup_p99_latency_ms: LatencyObjective = None
+    target_point_lookup_error_rate_pct: ErrorObjective = None
+    target_range_scan_p95_latency_ms: LatencyObjective = None
+    target_range_scan_p99_latency_ms: LatencyObjective = None
+    target_range_scan_error_rate_pct: ErrorObjective = None
+    target_insert_p95_latency_ms: LatencyObjective = None
+    target_insert_p99_latency_ms: LatencyObjective = None
+    target_insert_error_rate_pct: ErrorObjective = None
+    target_update_p95_latency_ms: LatencyObjective = None
+    target_update_p99_latency_ms: LatencyObjective = None
+    target_update_error_rate_pct: ErrorObjective = None
 
     @model_validator(mode="before")
     @classmethod

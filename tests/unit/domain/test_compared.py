@@ -75,6 +75,22 @@ def test_what_searches_have_found_is_compared() -> None:
     assert (best.value, best.delta, qps.value, qps.delta) == (20, 10, 200, 100)
 
 
+def test_a_test_carries_the_notes_of_the_runs_that_count() -> None:
+    limited = [
+        one.model_copy(update={"reason": "a lower bound"} if one.run_id != "r2" else {})
+        for one in of_qps(400, 500)
+    ]
+    over = compared(comparison_with(*limited, tests=2))
+    assert [one.notes for one in over.tests or ()] == [("a lower bound",), None]
+
+
+def test_the_notes_of_a_repeated_test_say_of_which_run_they_are() -> None:
+    first, second, third, fourth = of_qps(400, 500, 410, 490)
+    first = first.model_copy(update={"reason": "a lower bound"})
+    over = compared(comparison_with(first, second, third, fourth, tests=2, repeats=2))
+    assert [one.notes for one in over.tests or ()] == [("r1: a lower bound",), None]
+
+
 def test_the_hand_over_names_runs_variants_and_state() -> None:
     comparison = comparison_with(*of_qps(1, 2, 3), state=ComparisonState.COMPLETED)
     over = compared(comparison, ledger_head="7:abc")

@@ -82,7 +82,7 @@ def test_without_a_known_rate_no_figure_is_made_up(target: dict[str, str]) -> No
     assert estimate(stepwise) == Cost(credits=None, basis=CostBasis.UNKNOWN)
 
 
-@pytest.mark.parametrize("table_type", ["SQLITE", "POSTGRES"])
+@pytest.mark.parametrize("table_type", ["SQLITE", "DUCKDB", "POSTGRES"])
 @pytest.mark.parametrize("load_mode", ["CONCURRENCY", "FIND_MAX_CONCURRENCY"])
 def test_a_database_of_ones_own_costs_nothing(table_type: str, load_mode: str) -> None:
     config = config_of(table_type=table_type, load_mode=load_mode)

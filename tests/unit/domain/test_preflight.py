@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchgate.domain.preflight import PreflightWarning, Severity, report, warnings_of
+from benchgate.domain.preflight import PreflightWarning, Severity, about, report, warnings_of
 from tests.unit.examples import HIGH, MEDIUM, config_of
 
 
@@ -67,12 +67,62 @@ def test_other_tables_take_concurrent_writes(table_type: str) -> None:
     assert writing(table_type, connections=100, write_pct=100) == []
 
 
+@pytest.mark.parametrize("table_type", ["SQLITE", "DUCKDB"])
 @pytest.mark.parametrize(
     ("connections", "write_pct", "count"), [(1, 100, 0), (2, 1, 1), (50, 100, 1), (50, 0, 0)]
 )
-def test_sqlite_has_one_writer_at_a_time(connections: int, write_pct: float, count: int) -> None:
-    warnings = writing("SQLITE", connections=connections, write_pct=write_pct)
+def test_a_file_is_not_written_to_by_many_at_a_time(
+    table_type: str, connections: int, write_pct: float, count: int
+) -> None:
+    warnings = writing(table_type, connections=connections, write_pct=write_pct)
     assert [w.severity for w in warnings] == [Severity.MEDIUM] * count
+
+
+@pytest.mark.parametrize(
+    ("table_type", "effect"),
+    [
+        ("SQLITE", "share one writer at a time, and 30% of the workload writes: write latency"),
+        ("DUCKDB", "are threads of the one process that may write, and 30% of the workload"),
+    ],
+)
+def test_the_lock_model_of_a_file_is_told_with_the_load(table_type: str, effect: str) -> None:
+    (warning,) = writing(table_type, connections=8, write_pct=30)
+    assert f"8 connections {effect}" in warning.message
+    assert warning.details == {
+        "write_percentage": 30,
+        "concurrent_connections": 8,
+        "table_type": table_type,
+    }
+
+
+@pytest.mark.parametrize(
+    ("load", "words"),
+    [
+        ({"load_mode": "QPS", "target_qps": 50}, "Up to 8 connections share"),
+        ({"load_mode": "FIND_MAX_CONCURRENCY"}, "5 or more connections share"),
+        ({"load_mode": "FIND_MAX_CONCURRENCY", "start_concurrency": 1}, "1 or more connections"),
+    ],
+)
+def test_how_many_write_is_told_as_far_as_it_is_known(load: dict[str, object], words: str) -> None:
+    mix = {"custom_point_lookup_pct": 80, "custom_range_scan_pct": 0, "custom_update_pct": 20}
+    (warning,) = warnings_of(config_of(table_type="SQLITE", **mix, **load))
+    assert words in warning.message
+
+
+def test_a_warning_names_its_target_on_one_line() -> None:
+    warning = about(
+        config_of(table_name="or\nders"),
+        severity=Severity.LOW,
+        title="Title",
+        message="Message.",
+        recommendations=("Do it",),
+        details={"figure": 7},
+    )
+    assert warning.details == {
+        "target": "bench.public.or ders",
+        "table_type": "POSTGRES",
+        "figure": 7,
+    }
 
 
 @pytest.mark.parametrize(

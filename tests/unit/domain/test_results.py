@@ -58,6 +58,17 @@ def test_only_an_ended_run_has_a_duration(status: str, seconds: float | None) ->
     assert result_of(snapshot_of(status, elapsed_seconds=7)).duration_seconds == seconds
 
 
+@pytest.mark.parametrize(
+    "told", [{"reason": "Treat QPS as a lower bound."}, {"best_concurrency": 35, "best_qps": 812.5}]
+)
+def test_what_a_summary_has_no_room_for_is_handed_over_beside_it(told: dict[str, object]) -> None:
+    completed = snapshot_of("COMPLETED", summary=SUMMARY, **told)
+    handed = hand_over([completed])
+    assert handed.summary_metrics == SUMMARY
+    (result,) = list(handed.results or ())
+    assert told.items() <= result.model_dump().items()
+
+
 def test_several_runs_keep_their_order_and_are_completed_only_together() -> None:
     runs = [
         snapshot_of("COMPLETED", run_id="b", summary=SUMMARY),

@@ -18,6 +18,8 @@ from benchgate.domain.templates import (
     TableType,
     TemplateConfig,
     TemplateDraft,
+    WorkerLoss,
+    WriteTarget,
 )
 from tests.unit.examples import CONFIG, config_of
 
@@ -100,6 +102,13 @@ def test_the_sum_alone_decides(shares: list[int]) -> None:
         {"scaling": {"min_workers": 0}},
         {"scaling": {"mode": "FIXED", "min_workers": 10_000, "min_connections": 10_000}},
         {"load_mode": "QPS"},
+        {"arrivals": "SOMETIMES"},
+        {"write_target": "ELSEWHERE"},
+        {"worker_loss": "IGNORE"},
+        {"guardrails": {"max_cpu_percent": 0}},
+        {"guardrails": {"max_seconds": 0}},
+        {"target_insert_p95_latency_ms": 0},
+        {"target_update_error_rate_pct": 101},
         {"generic_queries": [{"operation_type": "READ", "weight_pct": 0}] * 51},
         {"generic_queries": [{"weight_pct": 0}]},
     ],
@@ -130,6 +139,24 @@ def test_minus_one_means_no_limit() -> None:
     assert (config.scaling.max_workers, config.scaling.max_connections) == (None, None)
 
 
+def test_an_objective_of_minus_one_is_none() -> None:
+    config = config_of(
+        target_point_lookup_p95_latency_ms=-1,
+        target_range_scan_p99_latency_ms=20,
+        target_insert_error_rate_pct=0,
+    )
+    assert config.target_point_lookup_p95_latency_ms is None
+    assert config.target_range_scan_p99_latency_ms == 20
+    assert config.target_insert_error_rate_pct == 0
+
+
+def test_what_writes_writes_to_a_copy_and_no_guardrail_is_on_by_itself() -> None:
+    config = config_of(guardrails={"max_cpu_percent": None})
+    assert config.write_target is WriteTarget.SCRATCH
+    assert config.worker_loss is WorkerLoss.FAIL
+    assert (config.guardrails.enabled, config.guardrails.max_cpu_percent) == (False, 80)
+
+
 def spaced(text: str) -> str:
     return f" {text} "
 
@@ -156,10 +183,11 @@ def test_a_name_that_is_no_text_is_refused(value: object) -> None:
 
 
 def test_keys_of_other_backends_are_kept() -> None:
-    config = config_of(use_cached_result=False, guardrails={"enabled": True})
+    config = config_of(use_cached_result=False, guardrails={"enabled": True, "patience": 3})
     again = TemplateConfig.model_validate_json(config.model_dump_json())
     assert again == config
-    assert again.model_dump()["guardrails"] == {"enabled": True}
+    assert again.model_dump()["use_cached_result"] is False
+    assert again.model_dump()["guardrails"]["patience"] == 3
     assert again.model_dump()["schema"] == "public"
 
 
