@@ -59,7 +59,12 @@ else
 	$(BIN)/pytest $(OTHERS)
 endif
 
-bench: $(VENV)/.test-ready ## The measured figures, side by side with their peers.
+$(VENV)/.bench-ready: $(VENV)/.test-ready
+	@echo "Installing what the measurements compare with ..."
+	@$(BIN)/python -m pip install --quiet --group bench
+	@touch $@
+
+bench: $(VENV)/.bench-ready ## The measured figures, side by side with their peers.
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-faults: $(VENV)/.test-ready ## Kill servers 100 times in the middle of comparisons, and count what went wrong.
@@ -78,7 +83,7 @@ constraints: ## Pin the newest versions of everything that demo and test install
 	@rm -rf $(FRESH) && $(PYTHON) -m venv $(FRESH)
 	@$(FRESH)/bin/python -m pip install --quiet --upgrade pip hatchling editables
 	@$(FRESH)/bin/python -m pip install --quiet --editable '.[demo]'
-	@$(FRESH)/bin/python -m pip install --quiet --group dev
+	@$(FRESH)/bin/python -m pip install --quiet --group dev --group bench
 	@$(FRESH)/bin/python -m pip freeze --all --exclude-editable | grep -E '^[A-Za-z0-9._-]+==' > constraints.txt
 	@rm -rf $(FRESH)
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from benchgate.domain import approvals, comparisons, runs
-from benchgate.domain.templates import GenericQuery, Scaling, TemplateConfig
+from benchgate.domain.templates import GenericQuery, Guardrails, Scaling, TemplateConfig
 from benchgate.gate.server import open_gate
 from benchgate.settings import PREFIX, Settings
 from docs.approval_tables import (
@@ -156,6 +156,11 @@ async def scaling_keys() -> str:
     return _keys(Scaling)
 
 
+async def guardrail_keys() -> str:
+    """The keys of `guardrails`."""
+    return _keys(Guardrails)
+
+
 async def generic_query_keys() -> str:
     """The keys of one of `generic_queries`."""
     return _keys(GenericQuery)
@@ -174,6 +179,7 @@ GENERATORS: dict[str, Callable[[], Awaitable[str]]] = {
     "host-patience": host_patience,
     "template-keys": template_keys,
     "scaling-keys": scaling_keys,
+    "guardrail-keys": guardrail_keys,
     "generic-query-keys": generic_query_keys,
 }
 

@@ -186,14 +186,20 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _backend(options: argparse.Namespace) -> int:
-    data_dir = _data_dir(options)
     if options.stop or options.restart:
-        return _end(options, data_dir)
-    from benchgate.backend.lifetime import IDLE_SECONDS  # noqa: PLC0415 - start-up imports little
+        return _end(options, _data_dir(options))
+    from benchgate import settings  # noqa: PLC0415 - start-up imports little
+    from benchgate.backend.lifetime import IDLE_SECONDS  # noqa: PLC0415
     from benchgate.backend.process import run_backend  # noqa: PLC0415
 
-    idle_seconds = IDLE_SECONDS if options.idle_seconds is None else options.idle_seconds
-    return run_backend(data_dir, host=options.host, port=options.port, idle_seconds=idle_seconds)
+    loaded = settings.load()
+    return run_backend(
+        options.data_dir or loaded.data_dir,
+        host=options.host,
+        port=options.port,
+        idle_seconds=IDLE_SECONDS if options.idle_seconds is None else options.idle_seconds,
+        production_patterns=loaded.production_patterns,
+    )
 
 
 def _end(options: argparse.Namespace, data_dir: Path) -> int:

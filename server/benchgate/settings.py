@@ -12,6 +12,11 @@ from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_valida
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from benchgate.domain.approvals import Channel
+from benchgate.domain.production import (
+    PATTERN_CHARACTERS_MAX,
+    PATTERNS_MAX,
+    PRODUCTION_PATTERNS,
+)
 from benchgate.errors import SettingsError
 
 PREFIX = "BENCHGATE_"
@@ -20,6 +25,8 @@ PREFIX = "BENCHGATE_"
 DATABASE_URL = re.compile(
     r"sqlite(\+pysqlite)?:///(?!:memory:|\?|$)|postgresql(\+(psycopg2?|pg8000))?://"
 )
+
+Pattern = Annotated[str, Field(max_length=PATTERN_CHARACTERS_MAX)]
 
 
 class Settings(BaseSettings):
@@ -65,8 +72,16 @@ class Settings(BaseSettings):
         description="How long a tool call waits for a dialog where the client waits for the tool; "
         "unset: 55, and as long as the question lives for hosts that are known to wait.",
     )
+    production_patterns: Annotated[
+        tuple[Pattern, ...], NoDecode, Field(max_length=PATTERNS_MAX)
+    ] = Field(
+        default=PRODUCTION_PATTERNS,
+        description="Words, and globs over whole names, by which the pre-flight of the "
+        "embedded backend tells a production system: in the names of host, service, account "
+        "and database. Empty: none.",
+    )
 
-    @field_validator("approval_channels", mode="before")
+    @field_validator("approval_channels", "production_patterns", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
         if not isinstance(value, str):

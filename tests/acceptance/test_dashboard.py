@@ -1,24 +1,18 @@
 """A run's page in a real browser: opened by its link, drawn by its WebSocket, closed to others."""
 
-import socket
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import anyio
-import httpx
 import pytest
-import uvicorn
-from fastapi import FastAPI
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
+from tests.acceptance.browsers import chromium, visit
+from tests.acceptance.dashboards import STICKS_OUT, link, opened, served
 from tests.integration.backend_process import backend
 from tests.unit.backend.scripted import (
-    BEARER,
     ScriptedLoad,
     draft,
-    eventually,
     new_run,
     orders,
     outcome,
@@ -28,80 +22,18 @@ from tests.unit.backend.scripted import (
 
 pytestmark = pytest.mark.anyio
 
-CHROMIUM = "/usr/bin/chromium"
-QUIET = [
-    "--no-sandbox",  # its own sandbox does not work as root
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        try:
-            yield browser
-        finally:
-            await browser.close()
+    async with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     """A person's browser; its pages may neither break nor ask any other server."""
-    context = await browser.new_context()
-    problems: list[str] = []
-    context.on("weberror", lambda problem: problems.append(str(problem.error)))
-    context.on("console", lambda message: note_policy(message.text, problems))
-    context.on("request", lambda request: note_foreign(request.url, problems))
-    yield context
-    assert problems == []
-
-
-def note_policy(text: str, problems: list[str]) -> None:
-    if "Content Security Policy" in text:
-        problems.append(text)
-
-
-def note_foreign(url: str, problems: list[str]) -> None:
-    if not url.startswith("http://127.0.0.1:"):
-        problems.append(url)
-
-
-@asynccontextmanager
-async def served(app: FastAPI, port: int = 0) -> AsyncGenerator[httpx.AsyncClient]:
-    """The app on a real port of this process, and its owner's client."""
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
-    config = uvicorn.Config(app, ws="wsproto", log_level="error", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    async with (
-        anyio.create_task_group() as tasks,
-        httpx.AsyncClient(base_url=url, headers=BEARER, trust_env=False) as http,
-    ):
-        tasks.start_soon(server.serve, [listener])
-        await eventually(lambda: server.started)
-        try:
-            yield http
-        finally:
-            server.should_exit = True
-
-
-async def link(http: httpx.AsyncClient, run_id: str) -> str:
-    """A fresh link to the run's page, as a block would show it."""
-    path = (await http.get(f"/api/tests/{run_id}/")).json()["dashboard_url"]
-    return f"{http.base_url}{path}"
-
-
-async def opened(context: BrowserContext, url: str) -> Page:
-    """The page at *url*."""
-    page = await context.new_page()
-    await page.goto(url)
-    return page
+    async with visit(browser) as context:
+        yield context
 
 
 async def line(page: Page, name: str) -> str:
@@ -233,11 +165,6 @@ async def test_nothing_sticks_out_of_its_place_on_any_screen(
         await page.set_viewport_size({"width": width, "height": 800})
         await expect(page.get_by_role("status")).to_have_text("FAILED")
         assert await page.evaluate(STICKS_OUT) == []
-
-
-STICKS_OUT = """() => [...document.querySelectorAll("body, .card, .tile, .notice, dd, h1")]
-  .filter((part) => part.scrollWidth > part.clientWidth + 1)
-  .map((part) => part.outerHTML)"""
 
 
 async def test_the_page_comes_back_by_itself_when_the_backend_does(

@@ -10,9 +10,16 @@ import sqlalchemy as sa
 from benchgate.database import sqlite_url
 from benchgate.gate.approvals.record import Record
 from benchgate.gate.store import open_store
-from tests.integration.databases import Database, PostgresDatabase, SqliteDatabase
+from tests.integration.databases import (
+    Database,
+    DuckdbDatabase,
+    PostgresDatabase,
+    SnowflakeDatabase,
+    SqliteDatabase,
+)
 from tests.integration.records import opened
 from tests.integration.servers import PostgresServer
+from tests.integration.snowflakes import PASSWORD, SnowflakeServer
 
 
 @contextmanager
@@ -76,9 +83,28 @@ def other_engine(record_url: str) -> Iterator[sa.Engine]:
     engine.dispose()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "duckdb", "postgres"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     """Each database that a driver exists for."""
     if request.param == "sqlite":
         return SqliteDatabase(tmp_path / "test.db")
+    if request.param == "duckdb":
+        return DuckdbDatabase(tmp_path / "test.duckdb")
     return PostgresDatabase(request.getfixturevalue("postgres"))
+
+
+@pytest.fixture(scope="session")
+def snowflake() -> Iterator[SnowflakeServer]:
+    """A stand-in for Snowflake that the whole session shares."""
+    server = SnowflakeServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def snowflake_database(
+    snowflake: SnowflakeServer, monkeypatch: pytest.MonkeyPatch
+) -> SnowflakeDatabase:
+    """A schema of the test's own on it, and its password in the environment."""
+    monkeypatch.setenv(SnowflakeDatabase.password_env, PASSWORD)
+    return SnowflakeDatabase(snowflake, schema_name=f"s{uuid4().hex[:12]}")

@@ -1,19 +1,33 @@
 """One face for the databases that the contract suite drives, and an ear for what they do."""
 
+import importlib
 import sqlite3
+import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from time import perf_counter_ns
 from typing import Protocol
 
 import anyio
+import duckdb
 
 from benchgate.backend.drivers.catalog import driver_for
-from benchgate.backend.drivers.port import Assignment, Driver, Target
+from benchgate.backend.drivers.port import (
+    Assignment,
+    ConnectionReference,
+    Driver,
+    Meter,
+    Target,
+)
+from benchgate.domain.arrivals import Arrivals
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.templates import WRITES, QueryKind, QueryShare, TableType
 from tests.integration.servers import PostgresServer
+from tests.integration.snowflakes import PASSWORD, WAREHOUSE, SnowflakeServer
 
+END_LIMIT_S = 1.5  # a driver has 1 s; the rest is the machine's that runs the tests
+START_AHEAD_NS = 5_000_000
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)"
 
 
@@ -45,6 +59,24 @@ class SqliteDatabase:
         return "\n".join("|".join(map(str, row)) for row in rows)
 
 
+class DuckdbDatabase:
+    """A DuckDB file, which a load of this process has to have open to write when a test does."""
+
+    forever = "SELECT count(*) FROM range(1000000000000)"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.sql("SELECT 1")
+
+    def target(self, table: str) -> Target:
+        return Target(table_type=TableType.DUCKDB, database=str(self.path), table_name=table)
+
+    def sql(self, *statements: str) -> str:
+        with closing(duckdb.connect(self.path)) as connection:
+            rows = [connection.execute(statement).fetchall() for statement in statements][-1]
+        return "\n".join("|".join(map(str, row)) for row in rows)
+
+
 class PostgresDatabase:
     """The tests' PostgreSQL server."""
 
@@ -60,23 +92,93 @@ class PostgresDatabase:
         return self._server.sql(*statements)
 
 
+class SnowflakeDatabase:
+    """A schema of a stand-in for Snowflake, reached through the connector as the driver does it."""
+
+    forever = "SELECT SYSTEM$WAIT(600)"
+    password_env = "BENCHGATE_TEST_SNOWFLAKE_PASSWORD"
+
+    def __init__(self, server: SnowflakeServer, schema_name: str) -> None:
+        self.reference = ConnectionReference(
+            host="127.0.0.1",
+            port=server.port,
+            account="fakesnow",
+            username="fake",
+            password_env=self.password_env,
+        )
+        self.schema_name = schema_name
+
+    def target(self, table: str, table_type: TableType = TableType.STANDARD) -> Target:
+        return Target(
+            table_type=table_type,
+            database="bench",
+            schema_name=self.schema_name,
+            table_name=table,
+            warehouse_name=WAREHOUSE,
+            connection=self.reference,
+        )
+
+    def sql(self, *statements: str) -> str:
+        connector = importlib.import_module("snowflake.connector")
+        connection = connector.connect(
+            account="fakesnow",
+            user="fake",
+            password=PASSWORD,
+            host="127.0.0.1",
+            port=self.reference.port,
+            protocol="http",
+            database="bench",
+            schema=self.schema_name,
+            platform_detection_timeout_seconds=0.0,
+            session_parameters={"QUERY_TAG": "a test"},
+        )
+        with closing(connection):
+            cursor = connection.cursor()
+            rows = [cursor.execute(statement).fetchall() for statement in statements][-1]
+        return "\n".join("|".join(map(str, row)) for row in rows)
+
+
 class Notes:
     """A recorder that keeps everything it hears."""
 
     def __init__(self) -> None:
-        self.answered: list[QueryKind] = []
+        self.lag_ns: list[int] = []
+        self.oversleep_ns: list[int] = []
         self.failures: list[tuple[QueryKind | None, FailureKind, str]] = []
         self.connections = 0
+        self._meters = {kind: Meter() for kind in QueryKind}
+        self._lock = threading.Lock()
 
-    def succeeded(self, kind: QueryKind, latency_us: int) -> None:
-        assert latency_us >= 0
-        self.answered.append(kind)
+    @property
+    def answered(self) -> list[QueryKind]:
+        """The kind of each operation that was answered, kind by kind."""
+        return [kind for kind, meter in self._meters.items() for _ in meter.service_ns]
+
+    def meter(self, kind: QueryKind) -> Meter:
+        return self._meters[kind]
 
     def failed(self, kind: QueryKind | None, failure: FailureKind, message: str) -> None:
         self.failures.append((kind, failure, message))
 
     def connections_changed(self, by: int) -> None:
-        self.connections += by
+        with self._lock:
+            self.connections += by
+
+
+class LedCourse:
+    """A course that a test leads; without `begins` the load is called off when it could begin."""
+
+    def __init__(self, connections: int, *, begins: bool = True) -> None:
+        self.connections = connections
+        self.stopped = threading.Event()
+        self.reached = anyio.Event()  # the connections are open
+        self.start_ns = 0
+        self._begins = begins
+
+    async def ready(self) -> int | None:
+        self.start_ns = perf_counter_ns() + START_AHEAD_NS
+        self.reached.set()
+        return self.start_ns if self._begins else None
 
 
 def share(kind: QueryKind, share_pct: float, sql: str | None = None) -> QueryShare:
@@ -98,14 +200,20 @@ def only(kind: QueryKind, sql: str | None = None) -> tuple[QueryShare, ...]:
 
 
 def assignment(
-    target: Target, workload: Sequence[QueryShare], *, connections: int = 2
+    target: Target,
+    workload: Sequence[QueryShare],
+    *,
+    connections: int = 2,
+    at_start: int | None = None,
+    arrivals: Arrivals | None = None,
 ) -> Assignment:
     """What one worker does with all the connections there are."""
     return Assignment(
         target=target,
         workload=tuple(workload),
         connections=connections,
-        think_time_ms=0,
+        connections_at_start=connections if at_start is None else at_start,
+        arrivals=arrivals,
         seed=7,
         application_name=f"benchgate {target.table_name}",
         connections_in_all=connections,
@@ -120,25 +228,22 @@ async def until(holds: Callable[[], bool], limit_s: float = 15) -> None:
 
 
 @asynccontextmanager
-async def driven(given: Assignment, notes: Notes) -> AsyncGenerator[None]:
-    """The load of *given* runs inside; on leaving, it is stopped and has to end within 2 s."""
+async def driven(given: Assignment, notes: Notes) -> AsyncGenerator[LedCourse]:
+    """The load of *given* runs inside; on leaving, it is stopped and has to end in good time."""
     driver: Driver = driver_for(given.target.table_type)
-    ready, stop, ended = anyio.Event(), anyio.Event(), anyio.Event()
-
-    async def note_ready() -> None:
-        ready.set()
+    course, ended = LedCourse(given.connections), anyio.Event()
 
     async def drive() -> None:
         try:
-            await driver.drive(given, notes, ready=note_ready, stop=stop)
+            await driver.drive(given, notes, course)
         finally:
             ended.set()
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(drive)
-        await ready.wait()
-        yield
-        stop.set()
-        with anyio.fail_after(2):
+        await course.reached.wait()
+        yield course
+        course.stopped.set()
+        with anyio.fail_after(END_LIMIT_S):
             await ended.wait()
     assert notes.connections == 0

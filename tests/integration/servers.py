@@ -1,11 +1,17 @@
 """A real PostgreSQL server for tests, from the wheel: started, asked, stopped, started again."""
 
 import importlib
+import shutil
+import socket
 import subprocess
 import warnings
+from collections.abc import Generator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+
+import psycopg
 
 from benchgate.backend.drivers.port import ConnectionReference, Target
 from benchgate.domain.templates import TableType
@@ -35,14 +41,14 @@ class PostgresServer:
     def _socket_folder(self) -> Path:
         return Path(self._server.get_postmaster_info().socket_dir)
 
-    def target(self, table: str) -> Target:
-        """The table called *table* in the schema `public`."""
+    def target(self, table: str, *, username: str = "postgres") -> Target:
+        """The table called *table* in the schema `public`, as *username* reaches it."""
         return Target(
             table_type=TableType.POSTGRES,
             database="postgres",
             schema_name="public",
             table_name=table,
-            connection=self.reference,
+            connection=self.reference.model_copy(update={"username": username}),
         )
 
     def sql(self, *statements: str) -> str:
@@ -53,6 +59,14 @@ class PostgresServer:
         done = subprocess.run(command, capture_output=True, timeout=COMMAND_LIMIT_S, check=False)
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode().strip()
+
+    @contextmanager
+    def holding(self, statement: str) -> Generator[None]:
+        """Inside, a transaction is open in which *statement* has been run."""
+        where = f"host={self._socket_folder} user=postgres dbname=postgres"
+        with psycopg.connect(where) as connection:
+            connection.execute(statement.encode())
+            yield
 
     def url(self, **options: str) -> str:
         """How SQLAlchemy reaches the server, in sessions that have *options* set."""
@@ -91,10 +105,31 @@ class PostgresServer:
         if (self._folder / "postmaster.pid").exists():
             self._control("-m", "fast", "stop")
 
+    @contextmanager
+    def standby(self, folder: Path) -> Generator[ConnectionReference]:
+        """A server in *folder* that follows this one, on a port of 127.0.0.1; it ends with it."""
+        folder.mkdir(mode=0o700)
+        if self._server.system_user is not None:
+            shutil.chown(folder, user=self._server.system_user)
+        with closing(socket.create_server(("127.0.0.1", 0))) as free:
+            port = int(free.getsockname()[1])
+        reached = ["-h", self._socket_folder, "-U", "postgres"]
+        self._run("pg_basebackup", *reached, "-D", folder, "-R", "-c", "fast")
+        options = f"-h 127.0.0.1 -p {port} -k {self._socket_folder}"
+        log = folder / "log"
+        self._run("pg_ctl", "-D", folder, "-w", "-s", "-o", options, "-l", log, "start")
+        try:
+            yield ConnectionReference(host="127.0.0.1", port=port, username="postgres")
+        finally:
+            self._run("pg_ctl", "-D", folder, "-w", "-s", "-m", "immediate", "stop")
+
     def _control(self, *arguments: str) -> None:
+        self._run("pg_ctl", "-D", self._folder, "-w", "-s", *arguments)
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
         # Without pipes: the server inherits them, and reading would wait for the server's end.
         subprocess.run(
-            [self._programs / "pg_ctl", "-D", self._folder, "-w", "-s", *arguments],
+            [self._programs / program, *arguments],
             user=self._server.system_user,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

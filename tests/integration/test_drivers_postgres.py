@@ -1,13 +1,11 @@
 """What only the PostgreSQL driver has to prove: sessions, credentials, types, lost servers."""
 
 from pathlib import Path
-from typing import cast
 
 import pytest
 
 from benchgate.backend.drivers.port import ConnectionReference, Target
-from benchgate.backend.drivers.postgres import PostgresDriver
-from benchgate.backend.drivers.postgres_client import Connection, call_of, connect
+from benchgate.backend.drivers.postgres.driver import PostgresDriver
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.templates import QueryKind
 from benchgate.errors import DatabaseError, InvalidInput
@@ -146,6 +144,9 @@ async def test_keys_that_the_database_makes_are_left_to_it(postgres: PostgresSer
         ("interval", "i * interval '1 second'"),
         ("double precision", "i"),
         ("smallint", "i"),
+        ("bytea", "int4send(i)"),
+        ("date", "current_date + i"),
+        ("char(30)", "i"),
         ("counted", "i"),
     ],
 )
@@ -256,21 +257,3 @@ async def test_an_operator_with_a_question_mark_is_told_apart_or_refused(
     await driver.check(target, only(LOOKUP, "SELECT doc ? 'a' FROM {table} WHERE id = $1"))
     with pytest.raises(InvalidInput):
         await driver.check(target, only(LOOKUP, "SELECT doc ? 'a' FROM {table} WHERE id = ?"))
-
-
-class Elsewhere:
-    """A session of a client that keeps its protocol elsewhere than ours expects it."""
-
-
-@pytest.mark.parametrize("keeps_its_protocol", [True, False])
-async def test_a_statement_runs_with_and_without_the_short_way_to_the_protocol(
-    items: Target, *, keeps_its_protocol: bool
-) -> None:
-    connection = await connect(items, read_only=True)
-    try:
-        statement = await connection.prepare("SELECT $1::int + $2::int")
-        known = connection if keeps_its_protocol else cast("Connection", Elsewhere())
-        rows = await call_of(known, statement)((3, 4))
-    finally:
-        connection.terminate()
-    assert [tuple(row) for row in cast("list[list[int]]", rows)] == [(7,)]

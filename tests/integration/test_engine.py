@@ -61,6 +61,7 @@ def load_of(
         target=target,
         workload=tuple(workload),
         connections=4,
+        connections_at_start=4,
         think_time_ms=0,
         warmup_seconds=warmup_s,
         duration_seconds=duration_s,

@@ -53,6 +53,7 @@ def foreign_run(text: str, **known: object) -> RunSnapshot:
             "dashboard_url": DASHBOARD,
             "metrics": METRICS,
             "summary": SUMMARY,
+            "best_concurrency": 35,
         }
         | known  # pyright: ignore[reportArgumentType]
     )
@@ -145,7 +146,7 @@ def foreign_evidence(text: str) -> Evidence:
 
 def foreign_comparison(text: str) -> Comparison:
     """Three tests: one has completed, one has ended otherwise, one is pending."""
-    completed = result_of_run(text)
+    completed = result_of_run(text).model_copy(update={"reason": text})
     ended = result_of_run(text).model_copy(update={"status": text, "summary_metrics": None})
     results = (completed, ended, None)
     fresh = comparison_of(3)
@@ -266,11 +267,15 @@ HOSTILE: dict[str, Callable[[str], Facts]] = {
     },
     "results": lambda text: {
         "hand_over": hand_over(
-            [foreign_run(text), foreign_run(text, summary=None)],
+            [
+                foreign_run(text, status="COMPLETED"),
+                foreign_run(text),
+                foreign_run(text, summary=None),
+            ],
             approvals=[foreign_evidence(text)],
             ledger_head="7:abc",
         ),
-        "runs": [foreign_run(text), foreign_run(text)],
+        "runs": [foreign_run(text)] * 3,
     },
     "errors": lambda text: {"run": foreign_run(text), "summary": foreign_errors(text)},
     "templates": foreign_templates,

@@ -11,7 +11,20 @@ from tests.unit.tree import ROOT, parsed
 PACKAGE_ROOT = ROOT / "server"
 # Each of these alone costs a noticeable part of the start-up budget, or belongs to the backend.
 HEAVY = frozenset(
-    {"sqlalchemy", "jinja2", "fastapi", "uvicorn", "asyncpg", "uvloop", "sqlite3", "hdrh", "rich"}
+    {
+        "sqlalchemy",
+        "jinja2",
+        "fastapi",
+        "uvicorn",
+        "psycopg",
+        "duckdb",
+        "snowflake",
+        "ray",
+        "psutil",
+        "sqlite3",
+        "hdrh",
+        "rich",
+    }
 )
 
 

@@ -20,6 +20,7 @@ GOOD: dict[str, tuple[str, object]] = {
     "approval_ttl_seconds": ("90", "90"),
     "approval_min_seconds": ("1.5", "1.5"),
     "ask_wait_seconds": ("20", "20"),
+    "production_patterns": ("Prod, db?.corp.*,", "('prod', 'db?.corp.*')"),
 }
 BAD = [
     ("backend_url", "not a url"),
@@ -44,6 +45,8 @@ BAD = [
     ("approval_min_seconds", "nan"),
     ("ask_wait_seconds", "0"),
     ("ask_wait_seconds", "86401"),
+    ("production_patterns", "x" * 201),
+    ("production_patterns", ",".join(["prod"] * 101)),
 ]
 
 
@@ -91,6 +94,12 @@ def test_a_list_of_channels_without_a_channel_is_refused(monkeypatch: pytest.Mon
 def test_channels_are_a_list_with_commas_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"{PREFIX}APPROVAL_CHANNELS", "Page, TERMINAL ,chat,")
     assert settings.load().approval_channels == (Channel.PAGE, Channel.TERMINAL, Channel.CHAT)
+
+
+def test_no_pattern_at_all_is_a_setting_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "prod" in settings.load().production_patterns
+    monkeypatch.setenv(f"{PREFIX}PRODUCTION_PATTERNS", "")
+    assert settings.load().production_patterns == ()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
 from fastapi import APIRouter, FastAPI
 from pydantic import SecretStr
 
@@ -26,12 +25,12 @@ from benchgate.backend.drivers.catalog import driver_for
 from benchgate.backend.drivers.port import Driver
 from benchgate.backend.engine import crew
 from benchgate.backend.engine.conductor import Conductor, Drive
-from benchgate.backend.engine.load import Load
 from benchgate.backend.engine.preflight import Preflight
+from benchgate.backend.engine.preparation import Preparation
 from benchgate.backend.engine.record import Record
-from benchgate.backend.engine.target import load_of, target_of
+from benchgate.backend.engine.surroundings import Surroundings, look_around
 from benchgate.backend.lifetime import Lifetime, Touch
-from benchgate.backend.runs import Run, RunTable
+from benchgate.backend.runs import RunTable
 from benchgate.backend.series import SeriesTable
 from benchgate.backend.store import open_store
 from benchgate.backend.templates import TemplateTable
@@ -60,18 +59,20 @@ class _Parts:
         drive: Drive,
         drivers: Callable[[TableType], Driver],
         clock: Clock,
+        surroundings: Surroundings,
     ) -> None:
         self.engine = open_store(data_dir)
         self.templates = TemplateTable(self.engine)
         self.connections = ConnectionTable(self.engine)
         self.runs = RunTable(self.engine)
         self.series = SeriesTable(self.engine)
-        self.preflight = Preflight(self.connections, drivers)
+        self.preflight = Preflight(self.connections, drivers, surroundings)
+        record = Record(self.runs, self.series, clock)
         self.conductor = Conductor(
-            Record(self.runs, self.series, clock),
+            record,
             drive=drive,
             inspect=self.preflight.report,
-            load_of=self._load_of,
+            preparation=Preparation(self.connections, record, drivers=drivers),
         )
         self.keys = DashboardKeys(identity.token, clock)
         self.watch = Watch(
@@ -82,10 +83,6 @@ class _Parts:
             clock=clock,
         )
 
-    async def _load_of(self, run: Run) -> Load:
-        target = await anyio.to_thread.run_sync(target_of, run.config, self.connections)
-        return load_of(run, target)
-
 
 def create_app(
     data_dir: Path,
@@ -95,14 +92,24 @@ def create_app(
     drivers: Callable[[TableType], Driver] = driver_for,
     clock: Clock = utc_now,
     lifetime: Lifetime | None = None,
+    surroundings: Surroundings | None = None,
 ) -> FastAPI:
     """The whole backend over the state in *data_dir*, ready to be served.
+
+    Without *surroundings* it looks around itself.
 
     Raises:
         StoreError: the state cannot be opened.
     """
     lifetime = lifetime or Lifetime()
-    parts = _Parts(data_dir, identity, drive=drive, drivers=drivers, clock=clock)
+    parts = _Parts(
+        data_dir,
+        identity,
+        drive=drive,
+        drivers=drivers,
+        clock=clock,
+        surroundings=surroundings or look_around(),
+    )
     app = FastAPI(
         title="benchgate backend",
         summary="Database load tests on loopback: the specification's REST contract.",

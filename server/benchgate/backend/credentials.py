@@ -1,6 +1,6 @@
-"""Whether the password that a connection refers to can be found now, and if not, what is missing.
+"""Whether the secret that a connection refers to can be found now, and if not, what is missing.
 
-It never reads a password: it looks whether the variable, the file or the entry is there. The
+It keeps no secret: it looks whether the variable, the file or the entry is there. The
 environment is this process's own, so a restart of the backend takes up a new one.
 """
 
@@ -20,6 +20,11 @@ def missing(reference: ConnectionReference) -> str | None:
     """What *reference* names and cannot be found, in words; None when nothing is missing."""
     if reference.password_env is not None and not _environment(reference.password_env):
         return f"The environment variable {reference.password_env} is not set in the backend."
+    passphrase_env = reference.private_key_passphrase_env
+    if passphrase_env is not None and not _environment(passphrase_env):
+        return f"The environment variable {passphrase_env} is not set in the backend."
+    if reference.private_key_file is not None and not _read(Path(reference.private_key_file)):
+        return f"The private key file {reference.private_key_file} cannot be read."
     if reference.passfile is not None and not _has_entry(reference):
         return f"The password file {reference.passfile} cannot be read or has no matching entry."
     if reference.service is not None and not _has_service(reference.service):
@@ -29,7 +34,12 @@ def missing(reference: ConnectionReference) -> str | None:
 
 def found(reference: ConnectionReference) -> bool:
     """Whether *reference* names a place for the password, and it is there."""
-    named = (reference.password_env, reference.passfile, reference.service)
+    named = (
+        reference.password_env,
+        reference.passfile,
+        reference.private_key_file,
+        reference.service,
+    )
     return any(place is not None for place in named) and missing(reference) is None
 
 

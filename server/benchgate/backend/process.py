@@ -22,8 +22,10 @@ from pydantic import SecretStr
 
 from benchgate.backend.app import Identity, create_app
 from benchgate.backend.auth import WILDCARDS
+from benchgate.backend.engine.surroundings import Surroundings, look_around
 from benchgate.backend.lifetime import IDLE_SECONDS, Lifetime
 from benchgate.backend.presence import Presence
+from benchgate.domain.production import PRODUCTION_PATTERNS
 from benchgate.domain.rendezvous import CONTRACT_VERSION, EXIT_ALREADY_RUNNING, BackendRecord
 from benchgate.errors import Conflict, StoreError
 
@@ -42,10 +44,18 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 log = logging.getLogger(__name__)
 
 
-def run_backend(data_dir: Path, *, host: str, port: int, idle_seconds: float = IDLE_SECONDS) -> int:
+def run_backend(
+    data_dir: Path,
+    *,
+    host: str,
+    port: int,
+    idle_seconds: float = IDLE_SECONDS,
+    production_patterns: tuple[str, ...] = PRODUCTION_PATTERNS,
+) -> int:
     """Serve the backend of *data_dir* until its end; answers the process's exit code.
 
-    With port 0 it listens where it listened last, or else anywhere.
+    With port 0 it listens where it listened last, or else anywhere. Targets whose names
+    fit one of *production_patterns* are warned of.
 
     Raises:
         StoreError: the data folder cannot be used.
@@ -61,12 +71,25 @@ def run_backend(data_dir: Path, *, host: str, port: int, idle_seconds: float = I
         # A template's relative path means the same, whoever has started the backend.
         os.chdir(data_dir)
         with listening(host, port, last=presence.last_port()) as listener:
-            live = partial(_live, host=host, listener=listener, idle_seconds=idle_seconds)
+            live = partial(
+                _live,
+                host=host,
+                listener=listener,
+                idle_seconds=idle_seconds,
+                surroundings=look_around(production_patterns),
+            )
             anyio.run(live, data_dir)
     return 0
 
 
-async def _live(data_dir: Path, *, host: str, listener: socket.socket, idle_seconds: float) -> None:
+async def _live(
+    data_dir: Path,
+    *,
+    host: str,
+    listener: socket.socket,
+    idle_seconds: float,
+    surroundings: Surroundings,
+) -> None:
     """One life: a new token, a server, and a record of both for as long as it serves."""
     presence, lifetime = Presence(data_dir), Lifetime(idle_seconds)
     identity = Identity(
@@ -86,7 +109,7 @@ async def _live(data_dir: Path, *, host: str, listener: socket.socket, idle_seco
         presence.announce(record, port=port)
         log.info("The backend listens on %s; its data lies in %s", record.url, data_dir)
 
-    app = create_app(data_dir, identity, lifetime=lifetime)
+    app = create_app(data_dir, identity, lifetime=lifetime, surroundings=surroundings)
     server = _Server(_config(app), lifetime=lifetime, on_started=announce)
     try:
         await server.serve(sockets=[listener])

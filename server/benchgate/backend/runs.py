@@ -10,11 +10,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from benchgate.backend.drivers.port import Target
 from benchgate.backend.store import RUNS, SERIES, TEMPLATES
 from benchgate.backend.templates import config_text
 from benchgate.database import store_errors
 from benchgate.domain.contract import ErrorRow, RunRow
 from benchgate.domain.cost import spent
+from benchgate.domain.findings import Findings
 from benchgate.domain.runs import (
     ACTIVE,
     TERMINAL,
@@ -28,6 +30,7 @@ from benchgate.domain.text import one_line
 from benchgate.domain.values import Value
 from benchgate.errors import Conflict, NotFound
 
+SCRATCH_MAX = 100  # removed at a start; what is beyond waits for the next one
 NEVER_BEGAN = "The load ended before it began."
 
 
@@ -49,18 +52,25 @@ class Run(Value):
     measured_seconds: float | None
     cost_credits: float | None
     summary: Summary | None
+    findings: Findings | None
+    scratch: Target | None  # the copy that was made for it and has not been removed
 
 
 class Ending(Value):
-    """What is written when a run ends. *failed* says that it did not end as it should have."""
+    """What is written when a run ends.
+
+    *failed* says that it did not end as it should have, *limited* that a guardrail ended it.
+    """
 
     failed: bool = False
+    limited: bool = False
     reason: str | None = None
     summary: Summary | None = None
     elapsed_seconds: float = 0
     measured_seconds: float | None = None
     cost_credits: float | None = None
     errors: tuple[ErrorRow, ...] = ()
+    findings: Findings | None = None
 
 
 class RunTable:
@@ -139,9 +149,22 @@ class RunTable:
             run = _run(_existing(connection, run_id))
             if run.status is RunStatus.STARTING and not ending.failed:
                 ending = ending.model_copy(update={"failed": True, "reason": NEVER_BEGAN})
-            for event in _events_to_the_end(run.status, failed=ending.failed):
+            for event in _events_to_the_end(run.status, ending):
                 run = _moved(connection, run_id, event, at=at, values=_columns(ending))
             return run
+
+    def note_scratch(self, run_id: str, scratch: Target | None) -> None:
+        """Keep where the run's scratch copy lies, before it is made and until it is removed."""
+        text = None if scratch is None else scratch.model_dump_json()
+        mine = RUNS.update().where(RUNS.c.run_id == run_id)
+        with store_errors(), self._engine.begin() as connection:
+            connection.execute(mine.values(scratch=text))
+
+    def with_scratch(self) -> list[Run]:
+        """The runs whose scratch copies have not been removed."""
+        left = RUNS.select().where(RUNS.c.scratch.is_not(None)).order_by(RUNS.c.number)
+        with store_errors(), self._engine.begin() as connection:
+            return [_run(row) for row in connection.execute(left.limit(SCRATCH_MAX)).all()]
 
     def fail_active(self, reason: str, *, at: datetime) -> list[str]:
         """End every run that is recorded as active although nobody drives it; answers their ids."""
@@ -205,12 +228,13 @@ def _moved(
     return _run(_existing(connection, run_id))
 
 
-def _events_to_the_end(status: RunStatus, *, failed: bool) -> tuple[RunEvent, ...]:
-    if failed:
+def _events_to_the_end(status: RunStatus, ending: Ending) -> tuple[RunEvent, ...]:
+    if ending.failed:
         return (RunEvent.FAIL,)
-    if status is RunStatus.RUNNING:
-        return (RunEvent.TIME_ELAPSED, RunEvent.SETTLED)
-    return (RunEvent.SETTLED,)
+    # A person who stopped it was faster than any limit.
+    is_cancelled = status is RunStatus.CANCELLING
+    last = RunEvent.LIMIT if ending.limited and not is_cancelled else RunEvent.SETTLED
+    return (RunEvent.TIME_ELAPSED, last) if status is RunStatus.RUNNING else (last,)
 
 
 def _last_second(connection: sa.Connection, run_id: str) -> float:
@@ -228,6 +252,7 @@ def _columns(ending: Ending) -> dict[str, object]:
         "measured_seconds": ending.measured_seconds,
         "cost_credits": ending.cost_credits,
         "errors": json.dumps([row.model_dump(mode="json") for row in ending.errors]),
+        "findings": None if ending.findings is None else ending.findings.model_dump_json(),
     }
 
 
@@ -255,4 +280,6 @@ def _run(row: sa.Row[Any]) -> Run:
         measured_seconds=row.measured_seconds,
         cost_credits=row.cost_credits,
         summary=None if row.summary is None else Summary.model_validate_json(row.summary),
+        findings=None if row.findings is None else Findings.model_validate_json(row.findings),
+        scratch=None if row.scratch is None else Target.model_validate_json(row.scratch),
     )

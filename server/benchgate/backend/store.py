@@ -61,6 +61,8 @@ RUNS = sa.Table(
     sa.Column("cost_credits", sa.Float),
     sa.Column("summary", sa.Text),
     sa.Column("errors", sa.Text),
+    sa.Column("findings", sa.Text),
+    sa.Column("scratch", sa.Text),
 )
 
 SERIES = sa.Table(
@@ -82,7 +84,7 @@ SERIES = sa.Table(
 
 # Each is a file of its own, so that a change to the tables above cannot alter what a released
 # change did: whoever changes a table adds the next file.
-CHANGE_FILES = ("001_first_tables.sql",)
+CHANGE_FILES = ("001_first_tables.sql", "002_findings_and_scratch.sql")
 
 
 def _apply(connection: sa.Connection, *, file: str) -> None:

@@ -9,6 +9,7 @@ from benchgate.backend.engine.board import Live
 from benchgate.backend.runs import Run
 from benchgate.domain.contract import MetricsFrame, RunDetail, TestStatus, Timing
 from benchgate.domain.cost import spent
+from benchgate.domain.findings import Position
 from benchgate.domain.runs import LiveMetrics, is_active
 
 
@@ -22,6 +23,7 @@ def detail(run: Run, *, connection: str | None, dashboard_url: str | None) -> Ru
         template_name=run.template_name,
         config=run.config,
         connection=connection,
+        copies_writes=run.config.copies_writes,
         created_at=run.created_at,
         dashboard_url=dashboard_url,
     )
@@ -31,6 +33,7 @@ def status(run: Run, live: Live | None, *, dashboard_url: str | None) -> TestSta
     """Where the run stands. *live* was read before *run*, so an ended run's is out of date."""
     live = live if is_active(run.status) else None
     tick = live.tick if live else None
+    position = _position(run, live)
     return TestStatus(
         test_id=run.run_id,
         run_id=run.run_id,
@@ -40,9 +43,10 @@ def status(run: Run, live: Live | None, *, dashboard_url: str | None) -> TestSta
         phase=live.phase if live else None,
         reason=run.reason,
         load_mode=run.config.load_mode,
-        current_concurrency=run.config.connections if live else None,
+        **dict(position),
         metrics=tick.metrics if tick else None,
         summary=run.summary,
+        findings=run.findings,
         timing=_timing(run, live),
         estimated_cost=_cost(run, live),
         created_at=run.created_at,
@@ -71,6 +75,24 @@ def frame(run: Run, live: Live | None, *, now: datetime) -> MetricsFrame:
         elapsed_seconds=_elapsed(run, live),
         expected_seconds=run.config.expected_seconds,
         total_queries=metrics.total_queries,
+        **dict(_position(run, live)),
+    )
+
+
+def _position(run: Run, live: Live | None) -> Position:
+    """Where the load is, or where an ended search has come to."""
+    if live is not None:
+        if live.tick is not None:
+            return live.tick.position
+        return Position(current_concurrency=run.config.connections)
+    search = run.findings.search if run.findings else None
+    if search is None:
+        return Position()
+    return Position(
+        current_step=len(search.steps),
+        total_steps=len(search.steps),
+        best_concurrency=search.outcome.best_concurrency,
+        best_qps=search.outcome.best_qps,
     )
 
 

@@ -58,6 +58,7 @@ class RunDetail(Value):
     template_name: str
     config: TemplateConfig
     connection: str | None = Field(default=None, description="The server, as a person knows it")
+    copies_writes: bool = Field(default=False, description="Writes go to a scratch copy")
     created_at: datetime
     dashboard_url: str | None = None
 
@@ -82,6 +83,7 @@ class TemplateReadiness(Value):
 
     template: Template
     connection: str | None = Field(default=None, description="The server, as a person knows it")
+    copies_writes: bool = Field(default=False, description="Writes go to a scratch copy")
     active_run_id: str | None = None
     warnings: tuple[PreflightWarning, ...] = ()
     can_proceed: bool = True

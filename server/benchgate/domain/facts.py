@@ -6,7 +6,7 @@ A start is that of one run, or of the tests that are left of a comparison.
 import json
 from collections.abc import Mapping
 from itertools import takewhile
-from typing import Any
+from typing import Any, Self
 
 from pydantic import ConfigDict
 
@@ -27,7 +27,7 @@ CONFIG_MARK = "config:"
 # Before the key of a fact, after the number of the test in a comparison that it belongs to.
 NUMBER_MARK = "\n"
 OWN_NAMES = frozenset(
-    {"test", "connection", "pre-flight warnings", "pre-flight verdict", "estimated cost"}
+    {"test", "connection", "writes", "pre-flight warnings", "pre-flight verdict", "estimated cost"}
 )
 
 
@@ -42,9 +42,15 @@ class TestFacts(Value):
     template_name: str
     config: TemplateConfig
     connection: str | None
+    copies_writes: bool = False
     estimated_cost: Cost
     warnings: tuple[PreflightWarning, ...]
     can_proceed: bool
+
+    @property
+    def lasting(self) -> Self:
+        """The facts without what is measured anew at every look."""
+        return self.model_copy(update={"warnings": tuple(one.lasting for one in self.warnings)})
 
 
 class StartFacts(TestFacts):
@@ -55,7 +61,7 @@ class StartFacts(TestFacts):
     @property
     def digest(self) -> str:
         """SHA-256 over the facts in a canonical form, as 64 hexadecimal digits."""
-        return _digest(self)
+        return _digest(self.lasting)
 
     @property
     def name(self) -> str:
@@ -89,7 +95,9 @@ class ComparisonFacts(Value):
     @property
     def digest(self) -> str:
         """SHA-256 over the facts in a canonical form, as 64 hexadecimal digits."""
-        return _digest(self)
+        return _digest(
+            self.model_copy(update={"tests": tuple(test.lasting for test in self.tests)})
+        )
 
     @property
     def name(self) -> str:
@@ -121,7 +129,7 @@ def _digest(facts: Facts) -> str:
 def is_same_test(one: TestFacts, other: TestFacts) -> bool:
     """Whether both would do the same, and the same speaks against them."""
     fields = set(TestFacts.model_fields)
-    return one.model_dump(mode="json", include=fields) == other.model_dump(
+    return one.lasting.model_dump(mode="json", include=fields) == other.lasting.model_dump(
         mode="json", include=fields
     )
 
@@ -133,6 +141,7 @@ def start_facts(run: RunDetail, *, preflight: PreflightReport, cost: Cost) -> St
         template_name=run.template_name,
         config=run.config,
         connection=run.connection,
+        copies_writes=run.copies_writes,
         estimated_cost=cost,
         warnings=preflight.warnings,
         can_proceed=preflight.can_proceed,
@@ -208,11 +217,12 @@ def _told(facts: Facts) -> dict[str, Told]:
 def _told_of_test(facts: TestFacts) -> dict[str, Told]:
     """Each fact under its key; the cost last, where a reader looks for it."""
     config: Mapping[str, Any] = facts.config.model_dump(mode="json")
-    warnings = [warning.model_dump(mode="json") for warning in facts.warnings]
+    warnings = [warning.lasting.model_dump(mode="json") for warning in facts.warnings]
     verdict = "may go ahead" if facts.can_proceed else "should not go ahead"
     return {
         "test": _fact(facts.template_name),
         "connection": _fact(facts.connection),
+        "writes": _fact("a copy" if facts.copies_writes else "the table itself"),
         **{CONFIG_MARK + key: _fact(value) for key, value in config.items()},
         "pre-flight warnings": _fact(warnings, shown=_warnings(facts.warnings)),
         "pre-flight verdict": _fact(verdict),

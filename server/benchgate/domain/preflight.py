@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from benchgate.domain.templates import LoadMode, TableType, TemplateConfig
 from benchgate.domain.text import one_line
@@ -35,12 +36,19 @@ class PreflightWarning(Value):
     details: dict[str, Any] = Field(default_factory=dict[str, Any])
     # Who found it: the backend, or benchgate in its stead.
     source: Literal["backend", "benchgate"] = "backend"
+    # What it has measured is that of a moment: other figures at the next look are no change.
+    of_a_moment: SkipJsonSchema[bool] = False
 
     @field_validator("source", mode="before")
     @classmethod
     def _else_the_backend(cls, value: object) -> object:
         # A backend may use the key for something of its own.
         return "benchgate" if value == "benchgate" else "backend"
+
+    @property
+    def lasting(self) -> "PreflightWarning":
+        """What of it stays the same as long as it holds."""
+        return self.model_copy(update={"message": "", "details": {}}) if self.of_a_moment else self
 
 
 class PreflightReport(Value):

@@ -304,6 +304,11 @@ class TemplateConfig(Value):
         return sum(share.share_pct for share in self.workload if share.writes)
 
     @property
+    def copies_writes(self) -> bool:
+        """Whether it writes, and a backend that can shall do so on a scratch copy."""
+        return self.write_pct > 0 and self.write_target is WriteTarget.SCRATCH
+
+    @property
     def connections(self) -> int:
         """How many connections the load opens at its start."""
         if self.load_mode is LoadMode.FIND_MAX_CONCURRENCY:

@@ -1,11 +1,15 @@
-"""The whole backend in process, over a real SQLite table, with a load that a test can script."""
+"""The whole backend in process, over a real SQLite table, with a load that a test can script.
+
+What a look at the server and the machine finds is scripted too: no warning hangs on where a test
+is run.
+"""
 
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import httpx
@@ -13,8 +17,13 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from benchgate.backend.app import Identity, create_app
+from benchgate.backend.drivers.catalog import driver_for
+from benchgate.backend.drivers.port import Driver, Survey, Target
+from benchgate.backend.drivers.sqlite.driver import SqliteDriver
 from benchgate.backend.engine.load import Load, Observer, Outcome, Tick
+from benchgate.backend.engine.surroundings import Surroundings
 from benchgate.domain.runs import LiveMetrics, Phase, Summary
+from benchgate.domain.templates import TableType
 
 TOKEN = "the-token-of-this-test"
 ORIGIN = "http://127.0.0.1:8000"
@@ -91,6 +100,28 @@ class ScriptedLoad:
         return self.ends
 
 
+class Surveyed(SqliteDriver):
+    """The real driver of a file, but what a survey finds is as it is told."""
+
+    def __init__(self, found: Survey | Exception) -> None:
+        self._found = found
+
+    async def survey(self, target: Target) -> Survey:
+        if isinstance(self._found, Exception):
+            raise self._found
+        return self._found
+
+
+def surveyed(found: Survey | Exception | None = None) -> Callable[[TableType], Driver]:
+    """The drivers, of which that of SQLite comes to *found* when it surveys; else to nothing."""
+
+    def driver(table_type: TableType) -> Driver:
+        is_file = table_type is TableType.SQLITE
+        return cast("Driver", Surveyed(found or Survey())) if is_file else driver_for(table_type)
+
+    return driver
+
+
 async def _either(first: anyio.Event, second: anyio.Event) -> None:
     async with anyio.create_task_group() as tasks:
 
@@ -117,7 +148,8 @@ async def served(
 
 def scripted_app(data_dir: Path, load: ScriptedLoad | None = None, **parts: Any) -> FastAPI:
     """The backend over *data_dir*, whose loads are *load*."""
-    return create_app(data_dir, IDENTITY, drive=load or ScriptedLoad(), **parts)
+    scripted: dict[str, Any] = {"drivers": surveyed(), "surroundings": Surroundings(cores=8)}
+    return create_app(data_dir, IDENTITY, drive=load or ScriptedLoad(), **(scripted | parts))
 
 
 def orders(folder: Path, rows: int = 50) -> Path:

@@ -7,6 +7,7 @@ import pytest
 
 from benchgate import __version__, cli
 from benchgate.backend import process
+from benchgate.domain.production import PRODUCTION_PATTERNS
 from benchgate.errors import StoreError
 from benchgate.gate import server
 from benchgate.settings import Settings
@@ -62,9 +63,8 @@ def test_backend_exits_with_the_code_of_its_process(
     backends: list[tuple[Path, dict[str, Any]]], tmp_path: Path
 ) -> None:
     assert exit_code("backend", "--data-dir", str(tmp_path)) == 7
-    assert backends == [
-        (tmp_path, {"host": "127.0.0.1", "port": 0, "idle_seconds": 15 * 60}),
-    ]
+    options = {"host": "127.0.0.1", "port": 0, "idle_seconds": 15 * 60}
+    assert backends == [(tmp_path, options | {"production_patterns": PRODUCTION_PATTERNS})]
 
 
 def test_the_data_folder_comes_from_the_environment(
@@ -73,6 +73,14 @@ def test_the_data_folder_comes_from_the_environment(
     monkeypatch.setenv("BENCHGATE_DATA_DIR", str(tmp_path))
     exit_code("backend")
     assert backends[0][0] == tmp_path
+
+
+def test_the_patterns_of_production_come_from_the_environment(
+    backends: list[tuple[Path, dict[str, Any]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCHGATE_PRODUCTION_PATTERNS", "crown*,jewels")
+    exit_code("backend", "--data-dir", str(tmp_path))
+    assert backends[0][1]["production_patterns"] == ("crown*", "jewels")
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:

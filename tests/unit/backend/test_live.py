@@ -78,6 +78,11 @@ async def test_a_live_run_sends_the_specifications_payload(tmp_path: Path) -> No
                 "elapsed_seconds": 2,
                 "expected_seconds": 3,
                 "total_queries": 1247,
+                "current_step": None,
+                "total_steps": None,
+                "current_concurrency": None,
+                "best_concurrency": None,
+                "best_qps": None,
             }
 
 

@@ -4,18 +4,29 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import httpx
 import pytest
 
-from benchgate.backend.drivers.port import Driver
-from benchgate.backend.drivers.sqlite import SqliteDriver
+from benchgate.backend.drivers.port import Driver, Survey, Target
+from benchgate.backend.drivers.sqlite.driver import SqliteDriver
 from benchgate.backend.engine import preflight
-from benchgate.domain.templates import TableType
-from benchgate.errors import MissingExtra
-from tests.unit.backend.scripted import draft, new_run, orders, scripted_app, served
+from benchgate.backend.engine.surroundings import Surroundings
+from benchgate.domain.preflight import Severity
+from benchgate.domain.templates import LoadMode, TableType
+from benchgate.errors import DatabaseError, MissingExtra
+from tests.unit.backend.scripted import (
+    Surveyed,
+    draft,
+    new_run,
+    orders,
+    scripted_app,
+    served,
+    surveyed,
+)
+from tests.unit.examples import config_of
 
 pytestmark = pytest.mark.anyio
 
@@ -54,8 +65,9 @@ async def test_concurrent_writers_are_a_warning_that_does_not_block(
     http: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     mix: dict[str, Any] = {"custom_point_lookup_pct": 70, "custom_update_pct": 30}
-    (warning,) = await warnings(http, draft(orders(tmp_path), **mix))
-    assert (warning["severity"], warning["title"]) == ("medium", "Concurrent Writers on SQLite")
+    writers, copy = await warnings(http, draft(orders(tmp_path), **mix))
+    assert (writers["severity"], writers["title"]) == ("medium", "Concurrent Writers on SQLite")
+    assert (copy["severity"], copy["title"]) == ("low", "Writes Go to a Scratch Copy")
 
 
 async def test_a_file_that_is_not_there_is_said(http: httpx.AsyncClient, tmp_path: Path) -> None:
@@ -97,26 +109,114 @@ async def test_sql_that_cannot_be_prepared_is_said(http: httpx.AsyncClient, tmp_
     assert "nothing_like_it" in warning["message"]
 
 
-NOT_DRIVEN: list[tuple[dict[str, Any], str]] = [
-    ({"load_mode": "QPS", "target_qps": 100}, "Load Mode Not Available Here"),
-    ({"load_mode": "FIND_MAX_CONCURRENCY"}, "Load Mode Not Available Here"),
-    ({"table_type": "HYBRID"}, "Table Type Not Available Here"),
-    ({"table_type": "INTERACTIVE"}, "Table Type Not Available Here"),
-    ({"concurrent_connections": 1_001}, "Too Many Connections"),
+TOO_MANY: list[dict[str, Any]] = [
+    {"concurrent_connections": 1_001},
+    {"concurrent_connections": 1_001, "load_mode": "QPS", "target_qps": 100},
+    {"scaling": {"mode": "FIXED", "min_workers": 7, "min_connections": 143}},
 ]
 
 
-@pytest.mark.parametrize(("config", "title"), NOT_DRIVEN)
+@pytest.mark.parametrize("config", TOO_MANY)
 async def test_what_this_backend_cannot_drive_is_said(
-    http: httpx.AsyncClient, tmp_path: Path, config: dict[str, Any], title: str
+    http: httpx.AsyncClient, tmp_path: Path, config: dict[str, Any]
 ) -> None:
-    (warning,) = await warnings(http, draft(orders(tmp_path), **config))
-    assert (warning["severity"], warning["title"]) == ("high", title)
+    warning = (await warnings(http, draft(orders(tmp_path), **config)))[0]
+    assert (warning["severity"], warning["title"]) == ("high", "Too Many Connections")
+    assert warning["details"]["connections"] == 1_001
+
+
+@pytest.mark.parametrize("table_type", [each.value for each in TableType])
+@pytest.mark.parametrize("load_mode", [each.value for each in LoadMode])
+def test_every_load_mode_is_driven_on_every_table(table_type: str, load_mode: str) -> None:
+    config = config_of(table_type=table_type, load_mode=load_mode, target_qps=100)
+    assert preflight.not_driven(config) == []
+
+
+@pytest.mark.parametrize(
+    ("table_type", "most"), [("DUCKDB", 1_000), ("HYBRID", 1_000), ("POSTGRES", 10_000)]
+)
+def test_connections_that_are_threads_are_fewer(table_type: str, most: int) -> None:
+    enough = config_of(table_type=table_type, concurrent_connections=most)
+    assert preflight.not_driven(enough) == []
+    if most < 10_000:
+        beyond = config_of(table_type=table_type, concurrent_connections=most + 1)
+        assert [w.severity for w in preflight.not_driven(beyond)] == [Severity.HIGH]
+
+
+async def test_what_the_server_can_bear_is_judged(tmp_path: Path) -> None:
+    survey = Survey(connections_max=20, connections_used=19, active_sessions=1)
+    async with served(scripted_app(tmp_path, drivers=surveyed(survey))) as http:
+        full, busy = await warnings(http, draft(orders(tmp_path)))
+    assert (full["severity"], full["title"]) == ("high", "Not Enough Connections Left")
+    assert full["details"]["connections_free"] == 1
+    assert (busy["severity"], busy["title"]) == ("low", "Others Are Using the Database")
+
+
+async def test_a_load_is_held_against_the_cores_that_there_are(tmp_path: Path) -> None:
+    async with served(scripted_app(tmp_path, surroundings=Surroundings(cores=1))) as http:
+        (warning,) = await warnings(http, draft(orders(tmp_path)))
+    assert (warning["severity"], warning["title"]) == ("low", "More Connections Than Cores")
+
+
+async def test_a_survey_that_fails_is_a_warning_and_the_rest_is_told_all_the_same(
+    tmp_path: Path,
+) -> None:
+    failing = surveyed(DatabaseError("permission denied for pg_stat_activity"))
+    mix: dict[str, Any] = {"custom_point_lookup_pct": 70, "custom_update_pct": 30}
+    async with served(scripted_app(tmp_path, drivers=failing)) as http:
+        _, unknown, copy = await warnings(http, draft(orders(tmp_path), **mix))
+    assert (unknown["severity"], unknown["title"]) == ("medium", "Server Could Not Be Surveyed")
+    assert "permission denied for pg_stat_activity" in unknown["message"]
+    assert "whose size is not known" in copy["message"]
+
+
+async def test_a_survey_that_never_ends_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Reticent(Surveyed):
+        async def survey(self, target: Target) -> Survey:
+            await anyio.sleep_forever()
+            raise AssertionError("it woke up")
+
+    monkeypatch.setattr(preflight, "SURVEY_SECONDS_MAX", 0.05)
+
+    def reticent(_: TableType) -> Driver:
+        return cast("Driver", Reticent(Survey()))
+
+    async with served(scripted_app(tmp_path, drivers=reticent)) as http:
+        (warning,) = await warnings(http, draft(orders(tmp_path)))
+    assert warning["title"] == "Server Could Not Be Surveyed"
+    assert "did not tell within" in warning["message"]
+
+
+async def test_the_server_is_surveyed_also_where_a_statement_is_refused(tmp_path: Path) -> None:
+    survey = Survey(is_replica=True)
+    async with served(scripted_app(tmp_path, drivers=surveyed(survey))) as http:
+        told = await warnings(http, draft(orders(tmp_path, rows=0)))
+    assert [one["title"] for one in told] == ["Table Is Empty", "Target Is a Replica"]
+
+
+async def test_writes_to_the_real_table_need_a_person_who_wants_them(
+    http: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    mix: dict[str, Any] = {"custom_point_lookup_pct": 70, "custom_insert_pct": 30}
+    body = draft(orders(tmp_path), write_target="in_place", concurrent_connections=1, **mix)
+    (warning,) = await warnings(http, body)
+    assert (warning["severity"], warning["title"]) == ("high", "Writes Go To The Real Table")
+    assert "orders.db.main.orders" in warning["message"]
+    assert (await start(http, await new_run(http, body), ACKNOWLEDGED)).status_code == 202
+
+
+async def test_a_target_that_looks_like_production_is_told(tmp_path: Path) -> None:
+    surroundings = Surroundings(cores=8, production_patterns=("orders",))
+    async with served(scripted_app(tmp_path, surroundings=surroundings)) as http:
+        (warning,) = await warnings(http, draft(orders(tmp_path)))
+    assert (warning["severity"], warning["title"]) == ("medium", "This Looks Like Production")
 
 
 async def test_a_driver_that_is_not_installed_says_how_to_install_it(tmp_path: Path) -> None:
     def none(_: TableType) -> Driver:
-        raise MissingExtra("asyncpg is not installed.", hint="Run pip install.")
+        raise MissingExtra("psycopg is not installed.", hint="Run pip install.")
 
     async with served(scripted_app(tmp_path, drivers=none)) as http:
         (warning,) = await warnings(http, draft("bench", table_type="POSTGRES"))
@@ -134,7 +234,7 @@ async def test_a_database_that_never_answers_is_not_waited_for(
     monkeypatch.setattr(preflight, "LOOK_SECONDS_MAX", 0.05)
 
     def silent(_: TableType) -> Driver:
-        return Silent()
+        return cast("Driver", Silent())
 
     async with served(scripted_app(tmp_path, drivers=silent)) as http:
         (warning,) = await warnings(http, draft(orders(tmp_path)))
@@ -149,14 +249,14 @@ async def status_of(http: httpx.AsyncClient, run_id: str) -> str:
     return (await http.get(f"/api/tests/{run_id}")).json()["status"]
 
 
-@pytest.mark.parametrize(("config", "title"), NOT_DRIVEN)
+@pytest.mark.parametrize("config", TOO_MANY)
 async def test_what_this_backend_cannot_drive_is_refused_to_whoever_wants_it(
-    http: httpx.AsyncClient, tmp_path: Path, config: dict[str, Any], title: str
+    http: httpx.AsyncClient, tmp_path: Path, config: dict[str, Any]
 ) -> None:
     run_id = await new_run(http, draft(orders(tmp_path), **config))
     refused = await start(http, run_id, ACKNOWLEDGED)
     assert refused.status_code == 409
-    assert refused.json()["detail"].startswith(f"{title}: ")
+    assert refused.json()["detail"].startswith("Too Many Connections: ")
     assert refused.json()["hint"]
     assert await status_of(http, run_id) == "PREPARED"
 

@@ -89,13 +89,13 @@ async def test_no_database_is_looked_at_while_one_is_loaded(tmp_path: Path) -> N
         assert (await http.post(f"/api/runs/{active}/start", json=acknowledged)).is_success
         await load.under_way.wait()
         writing = await readiness(http, await new_template(http, draft(table, **WRITES)))
-        hybrid = draft(table, table_type="HYBRID")
-        not_driven = await readiness(http, await new_template(http, hybrid))
+        too_many = draft(table, concurrent_connections=1_001)
+        not_driven = await readiness(http, await new_template(http, too_many))
         load.finish.set()
         await until_status(http, active, "COMPLETED")
     assert writing["active_run_id"] == not_driven["active_run_id"] == active
     assert titles(writing) == ["Concurrent Writers on SQLite"]
-    assert titles(not_driven) == ["Table Type Not Available Here"]
+    assert titles(not_driven) == ["Too Many Connections"]
     assert (writing["can_proceed"], not_driven["can_proceed"]) == (True, False)
 
 

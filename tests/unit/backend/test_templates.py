@@ -44,10 +44,10 @@ async def test_a_template_comes_back_as_it_was_saved(http: httpx.AsyncClient) ->
 
 
 async def test_keys_that_are_not_known_are_kept(http: httpx.AsyncClient) -> None:
-    body = draft("orders.db", guardrails={"enabled": True, "max_cpu_percent": 80})
+    body = draft("orders.db", ai_workload={"enabled": True, "pool_id": "p"})
     template_id = await new_template(http, body)
     read = (await http.get(f"/api/templates/{template_id}")).json()
-    assert read["config"]["guardrails"] == {"enabled": True, "max_cpu_percent": 80}
+    assert read["config"]["ai_workload"] == {"enabled": True, "pool_id": "p"}
 
 
 async def test_the_newest_template_is_listed_first(http: httpx.AsyncClient) -> None:

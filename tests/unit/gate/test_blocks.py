@@ -195,7 +195,7 @@ def test_every_kind_of_failure_has_causes_of_its_own_and_a_remedy(kind: FailureK
 
 
 def test_errors_that_a_backend_could_not_sort_are_sorted_by_their_message() -> None:
-    assert advice_of("Query failed", "deadlock detected") == advice_of("lock")
+    assert advice_of("Query failed", "deadlock detected") == advice_of("serialization")
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,38 @@ def test_a_run_that_stands_alone_without_figures_says_so() -> None:
     assert "- r0: no figures" in text.splitlines()
 
 
+def test_a_figure_that_is_a_lower_bound_says_so_beside_its_test() -> None:
+    first, second = finished().steps
+    assert first.result is not None
+    note = "Limited by the load generator: treat QPS as a lower bound."
+    noted = first.model_copy(update={"result": first.result.model_copy(update={"reason": note})})
+    text = results_of(finished(steps=(noted, second)))
+    assert [line for line in text.splitlines() if "Note" in line] == [
+        f"- **Note** on X-Small: {note}"
+    ]
+
+
+def test_however_many_notes_there_are_results_stay_short() -> None:
+    handed = compared(finished())
+    assert handed.tests is not None
+    notes = tuple(f"r{number}: a lower bound" for number in range(30))
+    first = handed.tests[0].model_copy(update={"notes": notes})
+    tests = (first, *handed.tests[1:])
+    text = results_of(finished(), hand_over=handed.model_copy(update={"tests": tests}))
+    assert text.count("**Note** on X-Small") == 5
+    assert "- … and 25 more on X-Small" in text.splitlines()
+
+
+def test_a_run_that_stands_alone_keeps_its_note() -> None:
+    alone = result_of_run("r0").model_copy(update={"reason": "a lower bound"})
+    handed = compared(finished())
+    assert handed.tests is not None
+    first = handed.tests[0].model_copy(update={"left_out": ("r0",)})
+    changes = {"tests": (first, *handed.tests[1:]), "results": (alone,)}
+    text = results_of(finished(), hand_over=handed.model_copy(update=changes))
+    assert "errors 0.0%. **Note:** a lower bound" in text
+
+
 @pytest.mark.parametrize(
     ("cost", "known_local", "told"),
     [

@@ -68,6 +68,7 @@ def readiness_routes(
         return TemplateReadiness(
             template=template,
             connection=connection,
+            copies_writes=config.copies_writes,
             active_run_id=active_run_id,
             warnings=tuple(warnings),
             can_proceed=may_proceed(warnings),

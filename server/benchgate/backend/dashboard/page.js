@@ -2,6 +2,8 @@
 // Whatever comes from a database or a template is set as text, never as markup.
 
 import { Chart, clock } from "/assets/chart.js";
+import { compact, count, credits, element, figure, isKnown, millis, rate, say, short, whole } from "/assets/figures.js";
+import { KINDS, showFindings, showNotes, showPosition } from "/assets/findings.js";
 
 const BASE = location.pathname.replace(/\/$/, "");
 const TERMINAL = new Set(["COMPLETED", "FAILED", "CANCELLED", "STOPPED"]);
@@ -11,50 +13,12 @@ const WHOLE_RUN_SECONDS = 900;
 const POINTS_MAX = 7200;
 const NAME_CHARACTERS_LONG = 60;
 
-const KINDS = {
-  POINT_LOOKUP: "point lookups",
-  RANGE_SCAN: "range scans",
-  INSERT: "inserts",
-  UPDATE: "updates",
-  GENERIC_SQL: "statements of its own",
-};
 const PHASES = {
   PREPARING: "preparing",
   WARMUP: "warm-up",
   MEASUREMENT: "measurement",
   PROCESSING: "adding up",
 };
-
-const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
-const short = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
-const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
-const millions = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 });
-const credits = new Intl.NumberFormat("en", { maximumFractionDigits: 4 });
-
-const element = (id) => document.getElementById(id);
-
-function say(id, text) {
-  const place = element(id);
-  if (place.textContent !== text) place.textContent = text;
-}
-
-function figure(id, value, unit, format = short) {
-  const place = element(id);
-  if (value === null || value === undefined) return place.replaceChildren("–");
-  const parts = [format.format(value)];
-  if (unit) {
-    const small = document.createElement("span");
-    small.className = "unit";
-    small.textContent = unit;
-    parts.push(small);
-  }
-  return place.replaceChildren(...parts);
-}
-
-// Large figures whole, small ones with the digits that mean something.
-const rate = { format: (n) => (n >= 100 ? whole : short).format(n) };
-const count = { format: (n) => (n >= 1e6 ? millions : whole).format(n) };
-const millis = { format: (n) => (n >= 1000 ? whole : short).format(n) };
 
 const charts = {
   qps: new Chart(element("qps-chart"), {
@@ -74,7 +38,7 @@ const charts = {
   }),
 };
 
-const run = { points: new Map(), expected: null, name: "", status: "", elapsed: 0 };
+const run = { points: new Map(), expected: null, name: "", mode: "", status: "", elapsed: 0 };
 let retryMs = RETRY_MS_FIRST;
 
 // A second is known by its time of the run, whichever way it came.
@@ -132,7 +96,9 @@ function showFigures(values) {
 function showSummary(test) {
   const summary = test.summary;
   const completed = test.status === "COMPLETED";
-  say("figures-title", completed ? "Result, warm-up excluded" : summary ? "Partial figures, warm-up excluded: no result" : "No figures");
+  // Of a search the steps together would be figures of no load at all.
+  const result = isSearch(test) ? "Result: the best step" : "Result, warm-up excluded";
+  say("figures-title", completed ? result : summary ? "Partial figures, warm-up excluded: no result" : "No figures");
   say("qps-label", "Average QPS");
   showFigures({
     qps: summary?.average_qps,
@@ -146,6 +112,8 @@ function showSummary(test) {
   figure("cost", test.estimated_cost, "credits", credits);
 }
 
+const isSearch = (test) => test.load_mode === "FIND_MAX_CONCURRENCY" || isKnown(test.current_step);
+
 function notice(title, text) {
   element("notice").hidden = false;
   say("notice-title", title);
@@ -155,12 +123,13 @@ function notice(title, text) {
 function showRecord(data) {
   const test = data.test;
   run.name = data.name;
+  run.mode = test.load_mode;
   run.expected = test.timing.total_expected_seconds ?? null;
   say("name", data.name);
   element("name").classList.toggle("long", data.name.length > NAME_CHARACTERS_LONG);
   say("target", data.target);
   say("run-id", test.run_id);
-  say("load", `${test.load_mode}, ${whole.format(data.connections)} connections`);
+  say("load", `${test.load_mode}, ${data.load}`);
   const shares = data.workload.map((s) => `${short.format(s.share_pct)}% ${KINDS[s.kind] ?? s.kind}`);
   say("workload", shares.join(", "));
   const { warmup_seconds: warmup, run_seconds: measured } = test.timing;
@@ -171,8 +140,14 @@ function showRecord(data) {
   if (!mark.hidden) mark.style.left = `${(100 * warmup) / run.expected}%`;
   showState(test.status, test.phase);
   showProgress(test.timing.elapsed_display_seconds);
-  if (test.reason) notice(`The run is ${test.status}`, test.reason);
-  if (TERMINAL.has(test.status)) showSummary(test);
+  if (test.reason && test.status !== "COMPLETED") notice(`The run is ${test.status}`, test.reason);
+  showNotes(data.notes);
+  if (TERMINAL.has(test.status)) {
+    showSummary(test);
+    showFindings(data);
+  } else if (isSearch(test)) {
+    showPosition(test);
+  }
 }
 
 function showFrame(frame) {
@@ -182,6 +157,7 @@ function showFrame(frame) {
   showProgress(frame.elapsed_seconds);
   // The last frame repeats the summary, and before the first second there is nothing to draw.
   if (TERMINAL.has(frame.status)) return;
+  if (isSearch({ ...frame, load_mode: run.mode })) showPosition(frame);
   showFigures({
     qps: frame.qps,
     p50: frame.latency_p50_ms,

@@ -14,13 +14,11 @@ from starlette.websockets import WebSocket
 from benchgate.backend.api.live import Streams
 from benchgate.backend.api.problems import deny
 from benchgate.backend.auth import AUTHENTICATED
+from benchgate.backend.dashboard.content import PageData, content_of
 from benchgate.backend.dashboard.keys import PASS_LIFETIME, DashboardKeys
 from benchgate.backend.series import SeriesTable
 from benchgate.backend.watch import Watch
-from benchgate.domain.contract import Series, TestStatus
-from benchgate.domain.templates import QueryShare
-from benchgate.domain.text import one_line
-from benchgate.domain.values import Value
+from benchgate.domain.contract import Series
 from benchgate.errors import NotFound, Unauthorized
 
 COOKIE = "benchgate_dashboard"
@@ -29,6 +27,8 @@ REFUSAL = "refused.html"
 ASSETS = {
     "page.js": "text/javascript",
     "chart.js": "text/javascript",
+    "figures.js": "text/javascript",
+    "findings.js": "text/javascript",
     "page.css": "text/css",
     "icon.svg": "image/svg+xml",
 }
@@ -45,16 +45,6 @@ PAGE_POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-
-
-class PageData(Value):
-    """What the page shows beside its lines; its texts are on one line and hide nothing."""
-
-    name: str
-    target: str
-    workload: tuple[QueryShare, ...]
-    connections: int
-    test: TestStatus
 
 
 class Door:
@@ -107,15 +97,7 @@ def page_routes(door: Door, watch: Watch, series: SeriesTable) -> APIRouter:
     @router.get("/data")
     def get_data(request: Request, run_id: str) -> PageData:
         door.check(request, run_id)
-        detail = watch.detail(run_id)
-        config = detail.config
-        return PageData(
-            name=one_line(detail.template_name),
-            target=one_line(config.target),
-            workload=config.workload,
-            connections=config.connections,
-            test=watch.status(run_id),
-        )
+        return content_of(watch.detail(run_id), watch.status(run_id))
 
     @router.get("/series")
     def get_series(request: Request, run_id: str) -> Series:

@@ -3,13 +3,17 @@
 import importlib
 
 from benchgate.backend.drivers.port import Driver
-from benchgate.domain.templates import TableType
-from benchgate.errors import InvalidInput, MissingExtra
+from benchgate.domain.templates import SNOWFLAKE_TABLES, TableType
+from benchgate.errors import MissingExtra
+
+SNOWFLAKE = ("benchgate.backend.drivers.snowflake.driver", "SnowflakeDriver", "snowflake")
 
 # Module, class, and the extra that brings the database's client library.
 DRIVERS: dict[TableType, tuple[str, str, str]] = {
-    TableType.SQLITE: ("benchgate.backend.drivers.sqlite", "SqliteDriver", ""),
-    TableType.POSTGRES: ("benchgate.backend.drivers.postgres", "PostgresDriver", "postgres"),
+    TableType.SQLITE: ("benchgate.backend.drivers.sqlite.driver", "SqliteDriver", ""),
+    TableType.DUCKDB: ("benchgate.backend.drivers.duckdb.driver", "DuckdbDriver", "duckdb"),
+    TableType.POSTGRES: ("benchgate.backend.drivers.postgres.driver", "PostgresDriver", "postgres"),
+    **dict.fromkeys(SNOWFLAKE_TABLES, SNOWFLAKE),
 }
 
 
@@ -17,15 +21,8 @@ def driver_for(table_type: TableType) -> Driver:
     """The driver that loads tables of *table_type*.
 
     Raises:
-        InvalidInput: this backend cannot load such a table.
         MissingExtra: the driver's library is not installed; the message says what to install.
     """
-    if table_type not in DRIVERS:
-        raise InvalidInput(
-            f"This backend cannot load {table_type} tables; "
-            f"it loads {' and '.join(sorted(DRIVERS))}.",
-            hint="Connect a backend that drives Snowflake: set BENCHGATE_BACKEND_URL to it.",
-        )
     module_name, class_name, extra = DRIVERS[table_type]
     try:
         module = importlib.import_module(module_name)

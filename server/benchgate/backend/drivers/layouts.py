@@ -15,6 +15,8 @@ class Dialect(StrEnum):
 
     SQLITE = "SQLITE"
     POSTGRES = "POSTGRES"
+    DUCKDB = "DUCKDB"
+    SNOWFLAKE = "SNOWFLAKE"
 
 
 class Field(Value):

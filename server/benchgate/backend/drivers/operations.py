@@ -142,7 +142,9 @@ def _empty(statement: Statement, layout: Layout) -> InvalidInput:
     )
 
 
-def _upper(key: object) -> int:
+def _upper(key: object) -> object:
+    if isinstance(key, bytes):  # as PostgreSQL sends a number
+        return b"%d" % (int(key) + SCAN_ROWS)
     assert isinstance(key, int)
     return key + SCAN_ROWS
 
@@ -202,7 +204,7 @@ def _past(maximum: object, steps: int) -> object:
                 return maximum + timedelta(seconds=steps)
             case _:
                 return maximum
-    except OverflowError:
+    except ArithmeticError:
         return maximum
 
 

@@ -1,39 +1,45 @@
 """The port behind which every database under test lies, and the values that cross it.
 
-It is coarse on purpose: a driver is told to drive an assignment until it is stopped, and reports
-each operation to a recorder. How it does that (threads, tasks, an event loop on a C library) is
-its own affair, so that a fast database is not measured through a slow interface.
+It is coarse on purpose: a driver is told to drive an assignment along a course, and notes each
+operation in meters. How it does that (threads, an event loop on a C library) is its own affair,
+so that a fast database is not measured through a slow interface.
 """
 
-from collections.abc import Awaitable, Callable
+import threading
+from dataclasses import dataclass, field
 from typing import Protocol
 
-import anyio
-
+from benchgate.domain.arrivals import Arrivals
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.templates import QueryKind, QueryShare, TableType
 from benchgate.domain.values import Value
 
 
 class ConnectionReference(Value):
-    """How to reach a server. The password is named, never held: where to look it up."""
+    """How to reach a server. A secret is named, never held: where to look it up."""
 
     host: str | None = None
     port: int | None = None
+    account: str | None = None
+    role: str | None = None
     username: str | None = None
     password_env: str | None = None
     passfile: str | None = None
+    private_key_file: str | None = None
+    private_key_passphrase_env: str | None = None
     service: str | None = None
 
 
 class Target(Value):
-    """The table that a run loads."""
+    """The table that a run loads: the one that its template names, or a scratch copy of it."""
 
     table_type: TableType
     database: str
     schema_name: str = ""
     table_name: str
+    warehouse_name: str | None = None
     connection: ConnectionReference | None = None
+    copy_of: str | None = None  # the schema, file or table that this is a scratch copy from
 
 
 class Column(Value):
@@ -52,24 +58,80 @@ class TableShape(Value):
     has_rows: bool
 
 
+class Warehouse(Value):
+    """The compute of Snowflake that executes the statements, as it was when it was looked at."""
+
+    name: str
+    state: str  # in Snowflake's own words, such as STARTED or SUSPENDED
+    size: str
+    resumes_by_itself: bool
+    statements_running: int
+    statements_queued: int
+    statements_at_once: int | None = None  # of one cluster; further ones queue
+
+
+class Survey(Value):
+    """What a look at a server tells of the load that it can bear; None where nobody can tell."""
+
+    is_on_this_machine: bool | None = None
+    connections_max: int | None = None  # for this user and this database
+    connections_used: int | None = None
+    connections_reserved: int = 0  # kept for superusers, and not to be had
+    active_sessions: int | None = None  # of others, doing something at this moment
+    is_replica: bool | None = None
+    table_bytes: int | None = None  # with its indexes
+    disk_free_bytes: int | None = None  # where the table lies
+    may_copy: bool | None = None  # whether this user may make a scratch copy
+    warehouse: Warehouse | None = None
+
+
+class SessionsEnded(Value):
+    """The proof of a stop: what a database still had of a run's sessions, and has at the end."""
+
+    found: int  # after every worker was gone
+    left: int  # after those that were found had been ended
+
+
 class Assignment(Value):
-    """What one worker process does; everything in it is a value that can cross a pipe."""
+    """What one worker does; everything in it is a value that can cross a pipe."""
 
     target: Target
     workload: tuple[QueryShare, ...]
-    connections: int
-    think_time_ms: int
+    connections: int  # the most that it opens
+    connections_at_start: int  # those that have to be open before the load begins
+    think_time_ms: int = 0
+    arrivals: Arrivals | None = None  # of an open loop; without them the loop is closed
+    decode_rows: bool = False
+    use_cached_result: bool = False  # whether a database may answer from the results it has kept
     seed: int
     application_name: str  # every session carries it, so that its leftovers can be found
     first_connection: int = 0  # the number of its first connection among those of all workers
     connections_in_all: int = 1  # of all workers; keeps the keys that they insert apart
 
 
-class Recorder(Protocol):
-    """Where a driver reports what happened. Called from one thread or many, never awaited."""
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """What one kind of operation has come to: lists to which any thread appends, and no more.
 
-    def succeeded(self, kind: QueryKind, latency_us: int) -> None:
-        """One operation of *kind* was answered after *latency_us* (service time)."""
+    Each operation that was answered is one item of every list that applies. Failures are told to
+    the recorder instead: how fast a database refuses says nothing about how fast it works.
+    """
+
+    service_ns: list[int] = field(default_factory=list[int])  # from its sending to its last row
+    response_ns: list[int] = field(default_factory=list[int])  # open loop: from its intended start
+    rows: list[int] = field(default_factory=list[int])  # that it returned or changed
+
+
+class Recorder(Protocol):
+    """Where a driver notes what happened. Called from one thread or many, never awaited."""
+
+    # Open loop: from each intended start to the sending, whatever the reason of the delay.
+    lag_ns: list[int]
+    # The part of it that is the generator's own: it woke late although a connection was free.
+    oversleep_ns: list[int]
+
+    def meter(self, kind: QueryKind) -> Meter:
+        """Where operations of *kind* are counted; always the same object."""
         ...
 
     def failed(self, kind: QueryKind | None, failure: FailureKind, message: str) -> None:
@@ -81,8 +143,35 @@ class Recorder(Protocol):
         ...
 
 
+class Course(Protocol):
+    """How the engine leads a load, from its beginning to its end."""
+
+    # How many connections shall load at this moment: it may change at any time, between 0 and the
+    # assignment's. A driver looks at it at least every 50 ms, and opens and closes accordingly.
+    # In an open loop it is the limit, up to which connections are opened as they are needed.
+    connections: int
+    # Set when the load shall end: no operation begins after that.
+    stopped: threading.Event
+
+    async def ready(self) -> int | None:
+        """Say that the connections are open, and wait for the word to begin.
+
+        The answer is the instant of `time.perf_counter_ns` at which the load begins, a few
+        milliseconds ahead; None when it shall not begin at all.
+        """
+        ...
+
+
 class Driver(Protocol):
     """One kind of database."""
+
+    async def greet(self, target: Target) -> str:
+        """Which server answers, within 10 s; the table of *target* need not be there.
+
+        Raises:
+            DatabaseError: it does not answer; the message is its own.
+        """
+        ...
 
     async def describe(self, target: Target) -> TableShape:
         """Look at *target* over a connection of its own, within 10 s.
@@ -101,22 +190,56 @@ class Driver(Protocol):
         """
         ...
 
-    async def drive(
-        self,
-        assignment: Assignment,
-        recorder: Recorder,
-        *,
-        ready: Callable[[], Awaitable[None]],
-        stop: anyio.Event,
-    ) -> None:
-        """Open the connections, await *ready* once, and load the target until *stop* is set.
+    def workers_max(self, workload: tuple[QueryShare, ...]) -> int | None:
+        """How many workers can share a load of *workload*; None where there is no limit."""
+        ...
 
-        *ready* returns when the load shall begin, so that all workers begin together. A lost
-        connection is reported and made again with back-off. When *stop* is set it closes every
-        session and returns within 2 s.
+    async def survey(self, target: Target) -> Survey:
+        """Look at what the server of *target* can bear, within 10 s.
+
+        Raises:
+            DatabaseError: it does not answer.
+        """
+        ...
+
+    async def drive(self, assignment: Assignment, recorder: Recorder, course: Course) -> None:
+        """Open the connections, await `course.ready` once, and load until `course.stopped`.
+
+        A lost connection is reported and made again with back-off. When the course is stopped it
+        closes every session and returns within 1 s, also when statements are in flight.
 
         Raises:
             InvalidInput: a statement of the workload cannot be used.
-            DatabaseError: the connections that were asked for cannot all be made.
+            DatabaseError: the connections that were asked for at the start cannot all be made.
+        """
+        ...
+
+    async def end_sessions(self, target: Target, application_name: str) -> SessionsEnded | None:
+        """End what the database still has of the sessions of that name, and count what is left.
+
+        None for a database that lives in the process that loads it.
+
+        Raises:
+            DatabaseError: it does not answer.
+        """
+        ...
+
+    def scratch(self, target: Target, run_id: str) -> Target:
+        """Where the scratch copy of *target* for that run would lie; makes nothing."""
+        ...
+
+    async def make_scratch(self, target: Target, scratch: Target) -> None:
+        """Copy the table of *target*, rows, keys and indexes, to *scratch*, which must be new.
+
+        Raises:
+            DatabaseError: it cannot be made; nothing of it is left then.
+        """
+        ...
+
+    async def drop_scratch(self, scratch: Target) -> None:
+        """Remove *scratch*, if it is there and bears the mark of `make_scratch`; else nothing.
+
+        Raises:
+            DatabaseError: it does not answer.
         """
         ...

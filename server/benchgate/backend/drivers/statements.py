@@ -27,6 +27,9 @@ from benchgate.errors import InvalidInput
 
 SCAN_ROWS = 100
 
+# What stands before the number of a parameter, where it is not a dollar.
+PLACE_MARKS = {Dialect.SQLITE: "?", Dialect.SNOWFLAKE: ":"}
+
 # What lies in literals, quoted names and comments is no parameter and no keyword.
 TOKEN = re.compile(
     r"""
@@ -58,9 +61,13 @@ FIRST_WORDS = {
 HIDDEN_WRITES = {
     QueryKind.POINT_LOOKUP: re.compile(r"\b(INTO|DELETE\s+FROM|UPDATE\b.*\bSET)\b", re.I | re.S),
     QueryKind.RANGE_SCAN: re.compile(r"\b(INTO|DELETE\s+FROM|UPDATE\b.*\bSET)\b", re.I | re.S),
-    QueryKind.INSERT: re.compile(r"\bDELETE\s+FROM\b", re.I),
+    QueryKind.INSERT: re.compile(r"\b(DELETE\s+FROM|INSERT\s+OVERWRITE)\b", re.I),
     QueryKind.UPDATE: re.compile(r"\bDELETE\s+FROM\b", re.I),
 }
+
+
+# A table to write to that is not left to the place holder.
+WRITTEN_BY_NAME = re.compile(r"\b(INTO|UPDATE)\b(?!\s+\{table\})", re.I)
 
 
 class Deed(StrEnum):
@@ -121,6 +128,23 @@ def refuse_misnamed(kind: QueryKind, deeds: Collection[Deed]) -> None:
         )
 
 
+def refuse_writes_beside_copy(workload: Collection[QueryShare]) -> None:
+    """Refuse writes that name their table themselves, and so miss a scratch copy of another name.
+
+    For drivers whose scratch copy bears another name than the table that it copies.
+
+    Raises:
+        InvalidInput: the SQL of a write names another table than `{table}` to write to.
+    """
+    for share in workload:
+        if share.writes and share.sql is not None and WRITTEN_BY_NAME.search(_visible(share.sql)):
+            raise InvalidInput(
+                f"The SQL of {share.kind} names the table that it writes to, and so would write "
+                "to the table itself instead of its scratch copy.",
+                hint="Write {table} in its place, or choose write_target IN_PLACE.",
+            )
+
+
 def _statement(share: QueryShare, layout: Layout) -> Statement:
     if share.kind not in FIRST_WORDS:
         raise InvalidInput(
@@ -168,10 +192,19 @@ def _default_sql(kind: QueryKind, layout: Layout) -> str:
     if kind is QueryKind.POINT_LOOKUP:
         where = _equals(layout.key, places)
         return f"SELECT * FROM {layout.name} WHERE {where}"  # noqa: S608 - quoted
-    return (
-        f"SELECT * FROM {layout.name} WHERE ({keys}) >= ({', '.join(places)}) "  # noqa: S608 - quoted
-        f"ORDER BY {keys} LIMIT {SCAN_ROWS}"
-    )
+    where = f"({keys}) >= ({', '.join(places)})"
+    if layout.dialect is Dialect.SNOWFLAKE:
+        where = _at_or_after(layout.key, places)
+    return f"SELECT * FROM {layout.name} WHERE {where} ORDER BY {keys} LIMIT {SCAN_ROWS}"  # noqa: S608 - quoted
+
+
+def _at_or_after(columns: tuple[str, ...], places: list[str]) -> str:
+    """The comparison of rows, for a database that compares rows only for equality."""
+    *firsts, last = (quoted(name) for name in columns)
+    condition = f"{last} >= {places[-1]}"
+    for column, place in reversed(list(zip(firsts, places, strict=False))):
+        condition = f"({column} > {place} OR ({column} = {place} AND {condition}))"
+    return condition
 
 
 def _default_insert(share: QueryShare, layout: Layout) -> Statement:
@@ -199,7 +232,7 @@ def _places(layout: Layout, count: int) -> list[str]:
 
 
 def _place(dialect: Dialect, number: int) -> str:
-    return f"?{number}" if dialect is Dialect.SQLITE else f"${number}"
+    return f"{PLACE_MARKS.get(dialect, '$')}{number}"
 
 
 def _parse(share: QueryShare, layout: Layout) -> tuple[str, int]:
@@ -233,7 +266,7 @@ def _renumbered(template: str, dialect: Dialect) -> str:
 
 
 def _check_meaning(kind: QueryKind, template: str) -> None:
-    visible = TOKEN.sub(lambda match: " " if match["skip"] else match[0], template)
+    visible = _visible(template)
     word = re.search(r"[A-Za-z]+", visible)
     found = word[0].upper() if word else one_line(template, 40)
     if found not in FIRST_WORDS[kind]:
@@ -249,6 +282,11 @@ def _check_meaning(kind: QueryKind, template: str) -> None:
             "which that kind does not do.",
             hint="Give the statement under the kind that says what it does.",
         )
+
+
+def _visible(template: str) -> str:
+    """*template* without what lies in literals, quoted names and comments."""
+    return TOKEN.sub(lambda match: " " if match["skip"] else match[0], template)
 
 
 def _bound(share: QueryShare, layout: Layout, *, sql: str, parameters: int) -> Statement:

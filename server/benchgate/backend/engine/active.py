@@ -5,6 +5,7 @@ import anyio
 from benchgate.backend.engine.board import Board, Live
 from benchgate.backend.engine.load import Tick
 from benchgate.backend.engine.record import Record
+from benchgate.backend.engine.target import load_seconds_max
 from benchgate.backend.runs import Run
 from benchgate.domain.contract import SeriesPoint
 from benchgate.domain.runs import Phase, RunEvent
@@ -52,7 +53,7 @@ class RunObserver:
     async def ready(self) -> None:
         """The workers are connected: the run is RUNNING, unless it is being stopped already."""
         config = self._run.config
-        self._active.allow(config.warmup + config.duration + DRAIN_SECONDS_MAX)
+        self._active.allow(config.warmup + load_seconds_max(config) + DRAIN_SECONDS_MAX)
         await self._move(RunEvent.READY)
         self._show(Phase.WARMUP if config.warmup else Phase.MEASUREMENT)
 

@@ -16,15 +16,18 @@ from benchgate.backend.engine.active import ActiveRun, RunObserver
 from benchgate.backend.engine.board import Board, Live
 from benchgate.backend.engine.load import Load, Observer, Outcome
 from benchgate.backend.engine.preflight import not_driven
+from benchgate.backend.engine.preparation import Preparation
 from benchgate.backend.engine.record import RETRY_SECONDS, Record
 from benchgate.backend.runs import Ending, Run, active_elsewhere, refuse_unless_prepared
 from benchgate.domain.cost import spent
+from benchgate.domain.findings import Findings
 from benchgate.domain.preflight import PreflightReport, PreflightWarning, Severity
 from benchgate.domain.runs import Phase, RunEvent, is_active, is_terminal
 from benchgate.domain.text import one_line
 from benchgate.errors import BenchgateError, Conflict, StoreError
 
-START_SECONDS_MAX = 120
+START_SECONDS_MAX = 180  # to copy a table takes most of it
+REASON_CHARACTERS_MAX = 1_000
 STOP_SECONDS_MAX = 10
 CLOSE_SECONDS_MAX = 2
 
@@ -54,14 +57,14 @@ class Conductor:
         *,
         drive: Drive,
         inspect: Callable[[Run], Awaitable[PreflightReport]],
-        load_of: Callable[[Run], Awaitable[Load]],
+        preparation: Preparation,
     ) -> None:
-        """Keep *record*; *inspect* may refuse a start, *drive* carries it out."""
+        """Keep *record*; *inspect* may refuse a start, *drive* carries out what is prepared."""
         self.board = Board()
         self._record = record
         self._drive = drive
         self._inspect = inspect
-        self._load_of = load_of
+        self._preparation = preparation
         self._active: ActiveRun | None = None
         self._tasks: TaskGroup | None = None
 
@@ -77,6 +80,8 @@ class Conductor:
         await self._record.forget_oldest_seconds()
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
+            # A database that does not answer must not keep the backend from serving.
+            tasks.start_soon(self._preparation.remove_leftovers)
             try:
                 yield
             finally:
@@ -145,12 +150,15 @@ class Conductor:
         failure = active.failure or outcome.failure
         ending = Ending(
             failed=failure is not None,
-            reason=one_line(failure) if failure else active.reason or outcome.notice,
+            limited=outcome.stopped is not None,
+            reason=one_line(failure or active.reason or told(outcome), REASON_CHARACTERS_MAX)
+            or None,
             summary=outcome.summary,
             elapsed_seconds=outcome.elapsed_seconds,
             measured_seconds=outcome.measured_seconds if outcome.summary else None,
             cost_credits=spent(run.config, outcome.elapsed_seconds).credits,
             errors=outcome.errors,
+            findings=outcome.findings,
         )
         await self._record.end(run.run_id, ending)
         self._release(active)
@@ -162,8 +170,7 @@ class Conductor:
         try:
             with active.scope:
                 active.allow(START_SECONDS_MAX)
-                load = await self._load_of(run)
-                return await self._drive(load, stop=active.stop, observer=observer)
+                return await self._driven(run, active, observer)
         except BenchgateError as exc:
             failure = str(exc)
         except Exception:
@@ -172,6 +179,18 @@ class Conductor:
             failure = BROKEN
         elapsed = observer.last.elapsed_seconds if observer.last else 0
         return Outcome(summary=None, measured_seconds=0, elapsed_seconds=elapsed, failure=failure)
+
+    async def _driven(self, run: Run, active: ActiveRun, observer: RunObserver) -> Outcome:
+        """What the load came to, with what could not be taken away after it."""
+        async with self._preparation.prepared(run) as prepared:
+            outcome = await self._drive(prepared.load, stop=active.stop, observer=observer)
+        if prepared.remark is None:
+            return outcome
+        findings = outcome.findings or Findings()
+        remarks = (*findings.remarks, prepared.remark)
+        return outcome.model_copy(
+            update={"findings": findings.model_copy(update={"remarks": remarks})}
+        )
 
     async def _close(self) -> None:
         active = self._active
@@ -184,6 +203,12 @@ class Conductor:
                 await active.ended.wait()
         with suppress(StoreError):
             await self._record.fail_active(CRASHED)
+
+
+def told(outcome: Outcome) -> str:
+    """What a reader of *outcome* has to know beside its figures, in one text."""
+    notes = outcome.findings.notes if outcome.findings else ()
+    return " ".join([*([outcome.stopped] if outcome.stopped else []), *notes])
 
 
 def refuse_if_high(warnings: Sequence[PreflightWarning]) -> None:

@@ -1,99 +1,170 @@
-"""Carries out a load with worker processes, from their start to the last of them gone.
+"""Carries out a load with workers, from their start to the last of them gone.
 
-The processes are apart from this one, so that serving a page never costs the load a millisecond.
 They are started, told to begin together when all are ready, heard every second, and ended: told
-to stop, given their time, and killed if they take longer. A worker that ends without having said
-so makes the load something else than was asked for, and so a failure.
+to stop, given their time, and killed if they take longer. Then the database is asked whether it
+still has sessions of the run. A worker that ends without having said so makes the load something
+else than was asked for: a failure, unless the template lets the others take its share over.
 """
 
 import logging
-import os
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from time import perf_counter_ns
+from typing import Protocol
 
 import anyio
 
-from benchgate.backend.drivers.port import Assignment
-from benchgate.backend.engine import member
-from benchgate.backend.engine.ledger import DEAD_AFTER_S, Ledger, parted
+from benchgate.backend.drivers.catalog import driver_for
+from benchgate.backend.drivers.port import Driver
+from benchgate.backend.engine.accounts import parted
+from benchgate.backend.engine.assignments import application_name, assignments, workers_for
+from benchgate.backend.engine.guard import Guard, Machine
+from benchgate.backend.engine.ledger import DEAD_AFTER_S, Ledger
 from benchgate.backend.engine.load import Load, Observer, Outcome, Tick
-from benchgate.backend.engine.member import Member
-from benchgate.backend.engine.messages import Begin, Broken, Done, Go, Ready, Report, Stop
-from benchgate.domain.runs import Phase
+from benchgate.backend.engine.messages import Begin, Broken, Done, Go, Ready, Report, Steer, Stop
+from benchgate.backend.engine.pilot import Pilot, pilot_of
+from benchgate.backend.engine.process import ThisMachine
+from benchgate.backend.engine.verdicts import findings_of
+from benchgate.domain.findings import SessionsProof
+from benchgate.domain.runs import LiveMetrics, Phase
+from benchgate.domain.templates import TableType, WorkerLoss
+from benchgate.domain.text import one_line
 from benchgate.domain.values import Value
+from benchgate.errors import BenchgateError
 
 START_LIMIT_S = 60.0
 REPORT_LIMIT_S = 15.0  # after the second that is reported
 STOP_LIMIT_S = 3.0
+PROOF_LIMIT_S = 3.0
 # The instant of the common start lies so far ahead that the word of it reaches every worker.
-LEAD_NS = 20_000_000
+LEAD_NS = 50_000_000
 NS_PER_S = 1_000_000_000
-NAME_CHARACTERS_MAX = 63  # PostgreSQL cuts off what is longer
 
 log = logging.getLogger(__name__)
 
 
-async def drive(load: Load, *, stop: anyio.Event, observer: Observer) -> Outcome:
+class Member(Protocol):
+    """One worker as its crew sees it, wherever it runs."""
+
+    number: int
+    is_ready: bool
+    is_done: bool
+    has_exited: bool
+
+    async def hear(self) -> Ready | Report | Done | Broken | None:
+        """The next thing that the worker says; None when it is gone."""
+        ...
+
+    async def tell(self, message: Value) -> None:
+        """Say *message*; a worker that has gone hears nothing, and is met when it is heard."""
+        ...
+
+    async def log_errors(self) -> None:
+        """Pass on what it complains of, until it is gone."""
+        ...
+
+    def fate(self) -> str:
+        """How it ended, in words."""
+        ...
+
+    def kill(self) -> None:
+        """End it at once."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of it, and see it gone."""
+        ...
+
+
+class Workplace(Protocol):
+    """Where workers run."""
+
+    @property
+    def cores(self) -> int:
+        """The cores that are there for them."""
+        ...
+
+    @property
+    def workers(self) -> int:
+        """How many there are where a template does not say."""
+        ...
+
+    async def start(self, number: int) -> Member:
+        """A new worker, which waits for its assignment."""
+        ...
+
+    async def close(self) -> None:
+        """Leave the place as it was."""
+        ...
+
+
+async def drive(
+    load: Load,
+    *,
+    stop: anyio.Event,
+    observer: Observer,
+    workplace: Workplace | None = None,
+    drivers: Callable[[TableType], Driver] = driver_for,
+) -> Outcome:
     """Carry *load* out and tell *observer* how it goes; *stop* ends it before its time.
 
     It never raises for what a database or a worker does: the outcome says so.
     """
-    async with _crew(load, stop) as crew:
-        return await crew.carry_out(observer)
-
-
-def application_name(run_id: str) -> str:
-    """The name that every session of the run *run_id* carries in the database."""
-    return f"benchgate {run_id}"[:NAME_CHARACTERS_MAX]
-
-
-def workers_for(connections: int) -> int:
-    """How many worker processes share so many connections."""
-    return min(connections, _cores())
-
-
-def _cores() -> int:
-    # A container may use fewer cores than the machine has.
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return max(1, os.cpu_count() or 1)
+    place = workplace or ThisMachine()
+    try:
+        driver = drivers(load.target.table_type)
+    except BenchgateError as exc:
+        return Outcome(summary=None, measured_seconds=0, elapsed_seconds=0, failure=str(exc))
+    wanted = workers_for(load, place.workers, at_most=driver.workers_max(load.workload))
+    async with _crew(load, place, wanted, stop=stop) as crew:
+        outcome = await crew.carry_out(observer)
+        return await _with_proof(outcome, load, driver)
 
 
 class Crew:
     """The workers of one load, which all run at the same time and end together."""
 
-    def __init__(self, load: Load, members: list[Member], stop: anyio.Event) -> None:
+    def __init__(
+        self, load: Load, place: Workplace, *, members: list[Member], stop: anyio.Event
+    ) -> None:
         """Lead *members* through *load* until its time is over or *stop* is set."""
         self._load = load
+        self._place = place
         self._members = members
         self._stop = stop
         self._changed = anyio.Condition()
         self._ledger = Ledger(
             workers=len(members), connections=load.connections, source=load.target.table_type
         )
+        self._pilot: Pilot = pilot_of(load)
+        self._guard, self._machine = Guard(load.guardrails), Machine()
+        self._shared_out = 0  # the connections that the workers were last told of
+        self._lost: list[str] = []
         self._failure: str | None = None
+        self._stopped: str | None = None
+        self._is_under_load = False
         self._is_ending = False
         self._start_ns = 0
         self._elapsed_s = 0.0
 
     async def carry_out(self, observer: Observer) -> Outcome:
         """The whole course, from the assignments to the outcome."""
-        for each, assignment in zip(self._members, _assignments(self._load), strict=False):
+        given = assignments(self._load, len(self._members))
+        for each, assignment in zip(self._members, given, strict=True):
             await each.tell(Begin(assignment=assignment))
         if await self._become_ready():
             await observer.ready()
             await self._begin()
             await self._follow(observer)
-            self._elapsed_s = (perf_counter_ns() - self._start_ns) / NS_PER_S
+            self._elapsed_s = (time.perf_counter_ns() - self._start_ns) / NS_PER_S
             self._is_ending = True
             await observer.draining()
         await self._end()
         return self._outcome()
 
     async def listen(self, each: Member) -> None:
-        """Take in what one worker says until it has exited."""
+        """Take in what one worker says until it is gone."""
         while (message := await each.hear()) is not None:
             match message:
                 case Ready():
@@ -106,7 +177,7 @@ class Crew:
                     self._fail(message.reason)
             await self.announce()
         if not each.is_done and not self._is_ending:
-            self._fail(each.fate())
+            self._lose(each)
         await self.announce()
 
     async def announce(self) -> None:
@@ -117,6 +188,17 @@ class Crew:
     def _fail(self, reason: str) -> None:
         # The first reason is the cause, what follows are its effects.
         self._failure = self._failure or reason
+
+    def _lose(self, each: Member) -> None:
+        """A worker is gone: the others take its share over, or the run has failed."""
+        left = [other for other in self._members if not other.has_exited]
+        may_go_on = self._load.worker_loss is WorkerLoss.REDISTRIBUTE and not self._load.schedule
+        if not (may_go_on and left and self._is_under_load):
+            self._fail(each.fate())
+            return
+        self._lost.append(f"{each.fate()} The others took its connections over.")
+        self._ledger.lose(each.number)
+        self._shared_out = 0
 
     @property
     def _is_over(self) -> bool:
@@ -139,24 +221,29 @@ class Crew:
         return all_ready() and not self._is_over
 
     async def _begin(self) -> None:
-        self._start_ns = perf_counter_ns() + LEAD_NS
+        self._start_ns = time.perf_counter_ns() + LEAD_NS
+        self._is_under_load = True
+        self._shared_out = self._pilot.connections
         await self._tell_all(
             Go(
-                start_ns=self._start_ns,
+                start_epoch_ns=time.time_ns() + LEAD_NS,
                 warmup_seconds=self._load.warmup_seconds,
                 duration_seconds=self._load.duration_seconds,
             )
         )
 
     async def _follow(self, observer: Observer) -> None:
-        """Show each second as it comes in, until the last, a stop or a failure."""
+        """Show each second as it comes in, until the last, a stop, a limit or a failure."""
         for second in range(1, self._load.warmup_seconds + self._load.duration_seconds + 1):
             if not await self._hear_of(second):
                 return
-            await observer.ticked(self._tick(second))
+            metrics = self._close(second)
+            await observer.ticked(self._tick(second, metrics))
             if self._ledger.is_dead():
                 self._fail(f"Nothing worked for {DEAD_AFTER_S} s: {self._ledger.last_message}")
+            if self._is_over or self._stopped or self._pilot.is_over:
                 return
+            await self._steer()
         if self._ledger.is_dead(after_s=1):
             self._fail(f"Nothing worked at the end: {self._ledger.last_message}")
 
@@ -171,13 +258,36 @@ class Crew:
             self._fail(f"A worker has not reported for {REPORT_LIMIT_S:g} s.")
         return is_complete()
 
-    def _tick(self, second: int) -> Tick:
+    def _close(self, second: int) -> LiveMetrics:
+        """Count *second*, and let pilot and guard say what follows from it."""
+        entry, metrics = self._ledger.close(second)
+        self._pilot.hear(entry, metrics)
+        sample = self._machine.sample()
+        if second == self._load.warmup_seconds:
+            self._machine.forget()
+        self._stopped = self._guard.breach(
+            elapsed_seconds=float(second), metrics=metrics, sample=sample
+        )
+        return metrics
+
+    async def _steer(self) -> None:
+        """Tell the workers how many connections shall load, where that has changed."""
+        wanted = self._pilot.connections
+        if wanted == self._shared_out:
+            return
+        self._shared_out = wanted
+        present = [each for each in self._members if not each.has_exited]
+        for each, share in zip(present, parted(wanted, len(present)), strict=True):
+            await each.tell(Steer(connections=share))
+
+    def _tick(self, second: int, metrics: LiveMetrics) -> Tick:
         in_warmup = second <= self._load.warmup_seconds
         return Tick(
             at=datetime.now(UTC),
             elapsed_seconds=float(second),
             phase=Phase.WARMUP if in_warmup else Phase.MEASUREMENT,
-            metrics=self._ledger.close(second),
+            metrics=metrics,
+            position=self._pilot.position,
         )
 
     async def _end(self) -> None:
@@ -199,22 +309,48 @@ class Crew:
             await each.tell(message)
 
     def _outcome(self) -> Outcome:
-        summary = self._ledger.summary()
+        summary = self._pilot.summary or self._ledger.summary()
+        health = self._ledger.timekeeping.health(
+            cores=self._place.cores,
+            machine_cpu_pct=self._machine.mean_cpu_pct,
+            lost=len(self._lost),
+        )
         return Outcome(
             summary=summary,
             measured_seconds=self._ledger.measured_seconds if summary else 0,
             elapsed_seconds=self._elapsed_s,
             errors=self._ledger.errors(),
+            findings=findings_of(
+                self._load, self._ledger, found=self._pilot.found, health=health, lost=self._lost
+            ),
             failure=self._failure,
-            notice=self._ledger.notice(think_time_ms=self._load.think_time_ms),
+            stopped=self._stopped,
         )
 
 
+async def _with_proof(outcome: Outcome, load: Load, driver: Driver) -> Outcome:
+    """*outcome* with what the database still had of the run's sessions, which are ended."""
+    assert outcome.findings is not None
+    proof, remarks = None, outcome.findings.remarks
+    try:
+        with anyio.fail_after(PROOF_LIMIT_S):
+            ended = await driver.end_sessions(load.target, application_name(load.run_id))
+    except (BenchgateError, TimeoutError) as exc:
+        told = one_line(str(exc)) or f"no answer within {PROOF_LIMIT_S:g} s"
+        remarks = (*remarks, f"Whether sessions of the run are left could not be asked: {told}")
+    else:
+        proof = None if ended is None else SessionsProof(found=ended.found, left=ended.left)
+    findings = outcome.findings.model_copy(update={"sessions": proof, "remarks": remarks})
+    return outcome.model_copy(update={"findings": findings})
+
+
 @asynccontextmanager
-async def _crew(load: Load, stop: anyio.Event) -> AsyncGenerator[Crew]:
+async def _crew(
+    load: Load, place: Workplace, wanted: int, *, stop: anyio.Event
+) -> AsyncGenerator[Crew]:
     """A crew whose workers have been started and are heard; on leaving, none of them is left."""
-    async with _processes(workers_for(load.connections)) as members:
-        crew = Crew(load, members, stop)
+    async with _members(place, wanted) as members:
+        crew = Crew(load, place, members=members, stop=stop)
 
         async def heed_stop() -> None:
             await stop.wait()
@@ -230,33 +366,16 @@ async def _crew(load: Load, stop: anyio.Event) -> AsyncGenerator[Crew]:
 
 
 @asynccontextmanager
-async def _processes(count: int) -> AsyncGenerator[list[Member]]:
+async def _members(place: Workplace, wanted: int) -> AsyncGenerator[list[Member]]:
     members: list[Member] = []
     try:
-        for number in range(count):
+        for number in range(wanted):
             # One by one, so that those which were started are known when the next one cannot be.
-            members.append(await member.start(number))  # noqa: PERF401 - see above
+            members.append(await place.start(number))  # noqa: PERF401 - see above
         yield members
     finally:
         with anyio.CancelScope(shield=True):
             async with anyio.create_task_group() as tasks:
                 for each in members:
                     tasks.start_soon(each.close)
-
-
-def _assignments(load: Load) -> list[Assignment]:
-    """The shares of the workers: together the load, no two of them the same connections."""
-    shares = parted(load.connections, workers_for(load.connections))
-    return [
-        Assignment(
-            target=load.target,
-            workload=load.workload,
-            connections=share,
-            think_time_ms=load.think_time_ms,
-            seed=load.seed,
-            application_name=application_name(load.run_id),
-            first_connection=sum(shares[:number]),
-            connections_in_all=load.connections,
-        )
-        for number, share in enumerate(shares)
-    ]
+            await place.close()

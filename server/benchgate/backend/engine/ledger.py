@@ -6,11 +6,11 @@ the summary are those of the measurement; the error rows cover the whole load, b
 in the warm-up explains what comes after it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from benchgate.backend.engine.histograms import LatencyHistogram, decode, merged
+from benchgate.backend.engine.accounts import Accounts
 from benchgate.backend.engine.messages import FailureCount, Report
+from benchgate.backend.engine.timekeeping import Timekeeping
 from benchgate.domain.contract import ErrorRow
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.runs import LiveMetrics, Summary
@@ -22,32 +22,32 @@ MS_PER_S = 1_000
 SHORTEST_RATED_NS = NS_PER_S // 2
 DEAD_AFTER_S = 10
 SILENCE_S_MIN = 2  # a shorter one is nothing to tell of
-PERCENT = 100.0
 ERROR_GROUPS_MAX = 200
 
 
 @dataclass(slots=True)
-class _Second:
+class Second:
     """One second of the load, as far as it has been reported."""
 
-    histograms: list[LatencyHistogram] = field(default_factory=list[LatencyHistogram])
+    accounts: Accounts = field(default_factory=Accounts)
     workers: set[int] = field(default_factory=set[int])
     qps: float = 0.0
-    failed: int = 0
+    connections: int = 0
+    is_measured: bool = False
 
 
 class Ledger:
     """The sums of one load, from which its ticks and its outcome are read."""
 
     def __init__(self, *, workers: int, connections: int, source: TableType) -> None:
-        self._workers = workers
+        self.timekeeping = Timekeeping(workers)
+        self._workers = set(range(workers))
         self._connections = connections
         self._source = source
-        self._seconds: dict[int, _Second] = {}
+        self._seconds: dict[int, Second] = {}
         self._open = [0] * workers
         self._measured_ns = [0] * workers
-        self._measured: dict[QueryKind, LatencyHistogram] = {}
-        self._measured_failures = 0
+        self._measured = Accounts()
         self._errors: dict[tuple[FailureKind, QueryKind | None], FailureCount] = {}
         self._silent_s = 0
         self._longest_ms = 0.0
@@ -57,36 +57,43 @@ class Ledger:
     @property
     def measured_seconds(self) -> float:
         """How long was measured: the mean over the workers, which differ by milliseconds."""
-        return sum(self._measured_ns) / len(self._measured_ns) / NS_PER_S
+        counted = [ns for ns in self._measured_ns if ns]
+        return max(self._measured_ns) / NS_PER_S if self._has_lost else _mean_s(counted)
+
+    @property
+    def _has_lost(self) -> bool:
+        return len(self._workers) < len(self._measured_ns)
 
     @property
     def last_message(self) -> str:
         """What the newest failure said."""
         return self._last_message
 
+    @property
+    def measured(self) -> Accounts:
+        """Everything that was measured."""
+        return self._measured
+
     def enter(self, worker: int, report: Report) -> None:
         """Add one worker's report of one second."""
         self._open[worker] = report.connections
-        second = self._seconds.setdefault(report.second, _Second())
+        second = self._seconds.setdefault(report.second, Second())
         second.workers.add(worker)
-        failed = sum(failure.count for failure in report.failures)
-        second.failed += failed
-        answered = self._enter_latencies(report, second)
-        second.qps += answered * NS_PER_S / max(SHORTEST_RATED_NS, report.interval_ns)
+        second.is_measured = report.is_measured
+        accounts = Accounts()
+        accounts.enter(report)
+        second.accounts.add(accounts)
+        second.qps += accounts.answered * NS_PER_S / max(SHORTEST_RATED_NS, report.interval_ns)
         self._enter_failures(report)
         if report.is_measured:
             self._measured_ns[worker] += report.interval_ns
-            self._measured_failures += failed
+            self._measured.add(accounts)
+            self.timekeeping.enter(worker, report)
 
-    def _enter_latencies(self, report: Report, second: _Second) -> int:
-        answered = 0
-        for latencies in report.latencies:
-            histogram = decode(latencies.histogram)
-            answered += histogram.count
-            second.histograms.append(histogram)
-            if report.is_measured:
-                self._measured.setdefault(latencies.kind, LatencyHistogram()).merge(histogram)
-        return answered
+    def lose(self, worker: int) -> None:
+        """Expect no further report of *worker*, which is gone; what it has reported counts."""
+        self._workers.discard(worker)
+        self._open[worker] = 0
 
     def _enter_failures(self, report: Report) -> None:
         self._last_message = report.last_message or self._last_message
@@ -97,24 +104,27 @@ class Ledger:
             self._errors[failure.failure, failure.kind] = first.model_copy(update={"count": count})
 
     def is_complete(self, second: int) -> bool:
-        """Whether every worker has reported *second*."""
-        return second in self._seconds and len(self._seconds[second].workers) == self._workers
+        """Whether every worker that there still is has reported *second*."""
+        return second in self._seconds and self._workers <= self._seconds[second].workers
 
-    def close(self, second: int) -> LiveMetrics:
-        """The figures of *second*, which is forgotten thereafter."""
+    def close(self, second: int) -> tuple[Second, LiveMetrics]:
+        """What *second* came to, and its figures; it is forgotten thereafter."""
         entry = self._seconds.pop(second)
-        whole = merged(entry.histograms)
-        self._silent_s = 0 if whole.count else self._silent_s + 1
-        self._longest_ms = max(self._longest_ms, whole.percentile_ms(100) or 0)
-        self._failed_since = 0 if whole.count else self._failed_since + entry.failed
-        return LiveMetrics(
+        accounts = entry.accounts
+        entry.connections = sum(self._open)
+        p50_ms, p95_ms, p99_ms, longest_ms = accounts.latency().percentiles_ms((50, 95, 99, 100))
+        answered = accounts.answered
+        self._silent_s = 0 if answered else self._silent_s + 1
+        self._longest_ms = max(self._longest_ms, longest_ms or 0)
+        self._failed_since = 0 if answered else self._failed_since + accounts.failed
+        return entry, LiveMetrics(
             qps=round(entry.qps, 1),
-            p50_latency_ms=whole.percentile_ms(50),
-            p95_latency_ms=whole.percentile_ms(95),
-            p99_latency_ms=whole.percentile_ms(99),
-            error_rate=_rate_pct(entry.failed, whole.count),
-            active_connections=sum(self._open),
-            total_queries=self._answered,
+            p50_latency_ms=p50_ms,
+            p95_latency_ms=p95_ms,
+            p99_latency_ms=p99_ms,
+            error_rate=accounts.error_rate,
+            active_connections=entry.connections,
+            total_queries=self._measured.answered,
         )
 
     def is_dead(self, after_s: int = DEAD_AFTER_S) -> bool:
@@ -124,7 +134,7 @@ class Ledger:
         """
         return self._silent_s >= after_s and self._failed_since >= self._connections
 
-    def notice(self, *, think_time_ms: int) -> str | None:
+    def silence(self, *, think_time_ms: int) -> str | None:
         """What no figure shows: an end in which operations waited longer than any answer took.
 
         They were never answered, so no histogram knows of them, and every percentile looks better
@@ -138,23 +148,9 @@ class Ledger:
             "answer took; what was under way then is in no figure."
         )
 
-    @property
-    def _answered(self) -> int:
-        return sum(histogram.count for histogram in self._measured.values())
-
     def summary(self) -> Summary | None:
         """The figures of the measurement; None when it never began."""
-        if not any(self._measured_ns):
-            return None
-        whole = merged(list(self._measured.values()))
-        return Summary(
-            total_queries=whole.count,
-            average_qps=round(whole.count / self.measured_seconds, 1),
-            p50_latency_ms=whole.percentile_ms(50),
-            p95_latency_ms=whole.percentile_ms(95),
-            p99_latency_ms=whole.percentile_ms(99),
-            error_rate=_rate_pct(self._measured_failures, whole.count),
-        )
+        return self._measured.summary(self.measured_seconds) if any(self._measured_ns) else None
 
     def errors(self) -> tuple[ErrorRow, ...]:
         """One row for each kind of failure in each kind of query, the most frequent first."""
@@ -173,12 +169,5 @@ class Ledger:
         )
 
 
-def _rate_pct(failed: int, answered: int) -> float:
-    tried = failed + answered
-    return round(PERCENT * failed / tried, 3) if tried else 0.0
-
-
-def parted(whole: int, parts: int) -> Sequence[int]:
-    """*whole* in *parts* that differ by at most one."""
-    each, left = divmod(whole, parts)
-    return [each + (number < left) for number in range(parts)]
+def _mean_s(measured_ns: list[int]) -> float:
+    return sum(measured_ns) / len(measured_ns) / NS_PER_S if measured_ns else 0.0

@@ -1,7 +1,7 @@
-"""What a worker process and the process that started it tell each other: JSON, one line each.
+"""What a worker and the crew that it belongs to tell each other: JSON, one line each.
 
-To a worker: its assignment, then `Go` when all are ready, then perhaps `Stop`. The end of its
-input means that nobody listens any more, and is a `Stop` as well.
+To a worker: its assignment, then `Go` when all are ready, then perhaps `Steer` and `Stop`. The
+end of its input means that nobody listens any more, and is a `Stop` as well.
 From a worker: `Ready`, a `Report` for each second, and `Done` or `Broken` at the end.
 """
 
@@ -29,13 +29,21 @@ class Begin(Value):
 class Go(Value):
     """Every worker is ready: load from that instant on, for so long.
 
-    The instant is one of the machine's monotonic clock, which all its processes share.
+    The instant is one of the wall clock, which machines that work together have in common; each
+    worker translates it to its own monotonic clock once, on hearing it.
     """
 
     type: Literal["go"] = "go"
-    start_ns: int
+    start_epoch_ns: int
     warmup_seconds: int
     duration_seconds: int
+
+
+class Steer(Value):
+    """Load with so many connections from now on."""
+
+    type: Literal["steer"] = "steer"
+    connections: int
 
 
 class Stop(Value):
@@ -50,11 +58,21 @@ class Ready(Value):
     type: Literal["ready"] = "ready"
 
 
-class KindLatencies(Value):
-    """The latencies of one kind of query, as an encoded histogram."""
+class KindCounts(Value):
+    """The operations of one kind that were answered; latencies are encoded histograms."""
 
     kind: QueryKind
-    histogram: str
+    service: str
+    response: str | None = None  # of an open loop
+    rows: int = 0
+
+
+class Punctuality(Value):
+    """How an open loop kept to its schedule."""
+
+    scheduled: int  # starts that were due
+    lag: str  # from each intended start to the sending, as an encoded histogram
+    oversleep: str  # the part of it that is the generator's own
 
 
 class FailureCount(Value):
@@ -74,10 +92,13 @@ class Report(Value):
     second: int  # of the load, from 1; the last one may be cut short
     is_measured: bool
     interval_ns: int  # exactly, by the worker's clock
-    latencies: tuple[KindLatencies, ...] = ()
+    kinds: tuple[KindCounts, ...] = ()
+    punctuality: Punctuality | None = None
     failures: tuple[FailureCount, ...] = ()
     last_message: str | None = None  # of the newest failure
     connections: int
+    cpu_ns: int = 0  # of the whole process
+    loop_lag_ns: int = 0  # the longest that the worker's own event loop was late
 
 
 class Done(Value):
@@ -93,10 +114,10 @@ class Broken(Value):
     reason: str
 
 
-ToWorker = Annotated[Begin | Go | Stop, Field(discriminator="type")]
+ToWorker = Annotated[Begin | Go | Steer | Stop, Field(discriminator="type")]
 FromWorker = Annotated[Ready | Report | Done | Broken, Field(discriminator="type")]
 
-TO_WORKER: TypeAdapter[Begin | Go | Stop] = TypeAdapter(ToWorker)
+TO_WORKER: TypeAdapter[Begin | Go | Steer | Stop] = TypeAdapter(ToWorker)
 FROM_WORKER: TypeAdapter[Ready | Report | Done | Broken] = TypeAdapter(FromWorker)
 
 

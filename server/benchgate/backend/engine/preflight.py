@@ -1,8 +1,9 @@
 """The preflight: what a configuration warns of, and what a look at its database tells.
 
 It looks, and changes nothing. Whatever would keep the load from running is a high warning in the
-database's own words. A person may want a start against such a warning, because the target may be
-another by then; what this backend cannot drive at all stays out of reach.
+database's own words; what the server can bear is judged by the rules of `advice`. A person may
+want a start against such a warning, because the target may be another by then; what this backend
+cannot drive at all stays out of reach.
 """
 
 from collections.abc import Callable
@@ -12,13 +13,18 @@ import anyio.to_thread
 
 from benchgate.backend import credentials
 from benchgate.backend.connections import ConnectionTable
-from benchgate.backend.drivers.port import Driver, TableShape, Target
+from benchgate.backend.drivers.port import Driver, Survey, TableShape, Target
+from benchgate.backend.engine.advice import SERVER_RULES, Look, advice
+from benchgate.backend.engine.capacity import driven_max
+from benchgate.backend.engine.surroundings import Surroundings
 from benchgate.backend.engine.target import target_of
+from benchgate.backend.engine.write_advice import WRITE_RULES, in_place
 from benchgate.backend.runs import Run
 from benchgate.domain.preflight import (
     PreflightReport,
     PreflightWarning,
     Severity,
+    about,
     report,
     warnings_of,
 )
@@ -27,16 +33,15 @@ from benchgate.domain.text import one_line
 from benchgate.errors import BenchgateError, DatabaseError, InvalidInput, MissingExtra, NotFound
 
 LOOK_SECONDS_MAX = 15
+SURVEY_SECONDS_MAX = 5
 LOOKS_AT_A_TIME = 4
 
-LOAD_MODES_DRIVEN = frozenset({LoadMode.CONCURRENCY})
-TABLE_TYPES_DRIVEN = frozenset({TableType.SQLITE, TableType.POSTGRES})
-# Each is a thread; more of them only wait for one another, and in the end for the machine.
-SQLITE_CONNECTIONS_MAX = 1_000
+LOAD_MODES_DRIVEN = frozenset(LoadMode)
+TABLE_TYPES_DRIVEN = frozenset(TableType)
+RULES = (*WRITE_RULES, *SERVER_RULES)
 
 TITLES: dict[type[BenchgateError], str] = {
     NotFound: "Connection Does Not Exist",
-    InvalidInput: "Statement Cannot Be Used",
     MissingExtra: "Driver Is Not Installed",
     DatabaseError: "Target Cannot Be Used",
 }
@@ -46,11 +51,15 @@ class Preflight:
     """Looks at what a run would load, whether there is one yet or not."""
 
     def __init__(
-        self, connections: ConnectionTable, driver_for: Callable[[TableType], Driver]
+        self,
+        connections: ConnectionTable,
+        driver_for: Callable[[TableType], Driver],
+        surroundings: Surroundings,
     ) -> None:
         """Resolve targets with *connections* and look through what *driver_for* gives."""
         self._connections = connections
         self._driver_for = driver_for
+        self._surroundings = surroundings
         self._looks = anyio.CapacityLimiter(LOOKS_AT_A_TIME)
 
     async def report(self, run: Run) -> PreflightReport:
@@ -59,10 +68,7 @@ class Preflight:
 
     async def warnings(self, config: TemplateConfig) -> list[PreflightWarning]:
         """Everything that *config* gives reason to warn of, its target having been looked at."""
-        warnings = foreseen(config)
-        if config.table_type in TABLE_TYPES_DRIVEN:
-            warnings += await self._look(config)
-        return warnings
+        return foreseen(config) + await self._look(config)
 
     async def _look(self, config: TemplateConfig) -> list[PreflightWarning]:
         try:
@@ -82,11 +88,34 @@ class Preflight:
         if missing is not None:
             return [_no_credential(missing, config)]
         shape = await driver.describe(target)
+        warnings: list[PreflightWarning] = []
         try:
             await driver.check(target, config.workload)
         except InvalidInput as exc:
-            return [_warning(exc, config, title=_title(shape))]
-        return []
+            warnings.append(_warning(exc, config, title=_title(shape)))
+        return warnings + await self._advice(config, target, driver)
+
+    async def _advice(
+        self, config: TemplateConfig, target: Target, driver: Driver
+    ) -> list[PreflightWarning]:
+        """What the server can bear of the load, as far as it lets itself be looked at."""
+        warnings: list[PreflightWarning] = []
+        survey = Survey()
+        try:
+            with anyio.fail_after(SURVEY_SECONDS_MAX):
+                survey = await driver.survey(target)
+        except TimeoutError:
+            late = f"The server did not tell within {SURVEY_SECONDS_MAX} s."
+            warnings.append(_unknown(late, config))
+        except DatabaseError as exc:
+            warnings.append(_unknown(str(exc), config))
+        look = Look(
+            config=config,
+            survey=survey,
+            surroundings=self._surroundings,
+            connection=target.connection,
+        )
+        return warnings + advice(RULES, look)
 
 
 def _missing_credential(target: Target) -> str | None:
@@ -97,70 +126,65 @@ def _title(shape: TableShape) -> str:
     """What a refused statement most likely lies at."""
     if not shape.has_rows:
         return "Table Is Empty"
-    return TITLES[InvalidInput] if shape.key else "Table Has No Primary Key"
+    return "Statement Cannot Be Used" if shape.key else "Table Has No Primary Key"
 
 
 def foreseen(config: TemplateConfig) -> list[PreflightWarning]:
     """What *config* alone gives reason to warn of, whatever the target's state is."""
-    return not_driven(config) + warnings_of(config)
+    return not_driven(config) + in_place(config) + warnings_of(config)
 
 
 def not_driven(config: TemplateConfig) -> list[PreflightWarning]:
     """What of *config* this backend cannot do at all, whatever the target's state is."""
-    warnings: list[PreflightWarning] = []
-    if config.table_type not in TABLE_TYPES_DRIVEN:
-        kinds = " and ".join(sorted(TABLE_TYPES_DRIVEN))
-        warnings.append(
-            _high(
-                "Table Type Not Available Here",
-                f"The embedded backend loads {kinds} tables, not {config.table_type}.",
-                config,
-                advice="Set BENCHGATE_BACKEND_URL to a backend that drives Snowflake",
-            )
+    most = driven_max(config.table_type)
+    if config.connections <= most:
+        return []
+    return [
+        about(
+            config,
+            severity=Severity.HIGH,
+            title="Too Many Connections",
+            message=(
+                f"{config.connections} connections to a {config.table_type} table were asked "
+                f"for; this backend drives {most} at most, because each of them is a thread."
+            ),
+            recommendations=(f"Reduce the connections to {most} or less",),
+            details={"connections": config.connections, "connections_driven_max": most},
         )
-    if config.load_mode not in LOAD_MODES_DRIVEN:
-        warnings.append(
-            _high(
-                "Load Mode Not Available Here",
-                f"The embedded backend drives CONCURRENCY, not {config.load_mode}.",
-                config,
-                advice="Change load_mode to CONCURRENCY",
-            )
-        )
-    if config.table_type is TableType.SQLITE and config.connections > SQLITE_CONNECTIONS_MAX:
-        warnings.append(
-            _high(
-                "Too Many Connections",
-                f"{config.connections} connections to an SQLite file were asked for; this "
-                f"backend drives {SQLITE_CONNECTIONS_MAX} at most.",
-                config,
-                advice=f"Reduce the connections to {SQLITE_CONNECTIONS_MAX} or less",
-            )
-        )
-    return warnings
+    ]
 
 
 def _no_credential(missing: str, config: TemplateConfig) -> PreflightWarning:
-    return _high(
-        "Password Not Found",
-        missing,
+    remedy = "Provide it, then call `benchgate backend --restart`: it takes your environment"
+    return about(
         config,
-        advice="Provide it, then call `benchgate backend --restart`: it takes your environment",
+        severity=Severity.HIGH,
+        title="Password Not Found",
+        message=missing,
+        recommendations=(remedy,),
+    )
+
+
+def _unknown(reason: str, config: TemplateConfig) -> PreflightWarning:
+    return about(
+        config,
+        severity=Severity.MEDIUM,
+        title="Server Could Not Be Surveyed",
+        message=(
+            "Whether the server can bear the load is not known: its connections, sessions and "
+            f"disk could not be seen. {one_line(reason)}"
+        ),
+        recommendations=("Look at them yourself before the run",),
     )
 
 
 def _warning(
     error: BenchgateError, config: TemplateConfig, *, title: str | None = None
 ) -> PreflightWarning:
-    name = title or TITLES.get(type(error), "Target Cannot Be Used")
-    return _high(name, one_line(str(error)), config, advice=error.hint)
-
-
-def _high(title: str, message: str, config: TemplateConfig, *, advice: str) -> PreflightWarning:
-    return PreflightWarning(
+    return about(
+        config,
         severity=Severity.HIGH,
-        title=title,
-        message=message,
-        recommendations=(advice,),
-        details={"target": one_line(config.target), "table_type": config.table_type.value},
+        title=title or TITLES.get(type(error), "Target Cannot Be Used"),
+        message=one_line(str(error)),
+        recommendations=(error.hint,),
     )

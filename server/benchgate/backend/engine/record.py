@@ -12,6 +12,7 @@ import anyio
 import anyio.to_thread
 
 from benchgate.backend.clock import Clock
+from benchgate.backend.drivers.port import Target
 from benchgate.backend.runs import Ending, Run, RunTable
 from benchgate.backend.series import SeriesTable
 from benchgate.domain.contract import SeriesPoint
@@ -68,6 +69,14 @@ class Record:
                 await anyio.sleep(RETRY_SECONDS)
             else:
                 return
+
+    async def note_scratch(self, run_id: str, scratch: Target | None) -> None:
+        """Keep where the run's scratch copy lies; see `RunTable.note_scratch`."""
+        await self._call(self._runs.note_scratch, run_id, scratch)
+
+    async def with_scratch(self) -> list[Run]:
+        """The runs whose scratch copies have not been removed."""
+        return await self._call(self._runs.with_scratch)
 
     async def fail_active(self, reason: str) -> None:
         """End what is recorded as active; the caller knows that nobody drives it."""

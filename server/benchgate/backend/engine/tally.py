@@ -1,24 +1,38 @@
 """What one worker has counted since it last reported; knows no driver and no clock but its own.
 
-Drivers call it from any thread, for every operation. It only appends to a list then: appending
-and cutting a list are single steps of the interpreter, so nothing is lost and nothing is locked.
+Drivers append to plain lists from any thread: appending and cutting a list are single steps of
+the interpreter, so nothing is lost and nothing is locked. What has been collected is folded into
+counts every few milliseconds, in portions so small that no operation waits for it.
 """
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from benchgate.backend.engine.histograms import LatencyHistogram
-from benchgate.backend.engine.messages import FailureCount, KindLatencies, Report
+from benchgate.backend.drivers.port import Meter
+from benchgate.backend.engine.histograms import LatencyHistogram, place_of
+from benchgate.backend.engine.messages import FailureCount, KindCounts, Punctuality
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.templates import QueryKind
 from benchgate.domain.text import one_line
+from benchgate.domain.values import Value
 
 
 def now() -> datetime:
     """The time of day."""
     return datetime.now(UTC)
+
+
+class Counted(Value):
+    """Everything that was counted in one interval."""
+
+    kinds: tuple[KindCounts, ...] = ()
+    punctuality: Punctuality | None = None
+    failures: tuple[FailureCount, ...] = ()
+    last_message: str | None = None
+    connections: int = 0
 
 
 @dataclass(slots=True)
@@ -28,21 +42,77 @@ class _Group:
     at: datetime
 
 
+class _Places:
+    """A list of latencies on its way into a histogram."""
+
+    def __init__(self, collected: list[int]) -> None:
+        self._collected = collected
+        self._counts: dict[int, int] = defaultdict(int)
+
+    def fold(self, count: int) -> None:
+        """Count the first *count* of what was collected; what is appended meanwhile stays."""
+        taken = self._collected[:count]
+        del self._collected[:count]
+        counts = self._counts
+        for latency_ns in taken:
+            counts[place_of(latency_ns)] += 1
+
+    def fold_all(self) -> None:
+        self.fold(len(self._collected))
+
+    def take(self) -> str | None:
+        """The histogram of everything since the last time; None where there was nothing."""
+        counts, self._counts = self._counts, defaultdict(int)
+        if not counts:
+            return None
+        histogram = LatencyHistogram()
+        histogram.enter(counts)
+        return histogram.encode()
+
+
+class _Account:
+    """One meter, and what it has come to."""
+
+    def __init__(self) -> None:
+        self.meter = Meter()
+        self.service = _Places(self.meter.service_ns)
+        self.response = _Places(self.meter.response_ns)
+        self.rows = 0
+
+    def fold(self) -> None:
+        # What belongs to one operation is appended in this order's reverse, and stays together.
+        count = len(self.meter.service_ns)
+        self.service.fold(count)
+        self.response.fold(count)
+        rows = self.meter.rows[:count]
+        del self.meter.rows[:count]
+        self.rows += sum(rows)
+
+    def take(self, kind: QueryKind) -> KindCounts | None:
+        service, rows, self.rows = self.service.take(), self.rows, 0
+        response = self.response.take()
+        if service is None:
+            return None
+        return KindCounts(kind=kind, service=service, response=response, rows=rows)
+
+
 class Tally:
     """A recorder for drivers, emptied by its worker."""
 
     def __init__(self, clock: Callable[[], datetime] = now) -> None:
+        self.lag_ns: list[int] = []
+        self.oversleep_ns: list[int] = []
         self._clock = clock
-        self._latencies_us: dict[QueryKind, list[int]] = {kind: [] for kind in QueryKind}
-        self._histograms: dict[QueryKind, LatencyHistogram] = {}
+        self._accounts = {kind: _Account() for kind in QueryKind}
+        self._lag, self._oversleep = _Places(self.lag_ns), _Places(self.oversleep_ns)
         self._lock = threading.Lock()  # for what happens seldom
         self._failures: dict[tuple[FailureKind, QueryKind | None], _Group] = {}
         self._last_message: str | None = None
         self._connections = 0
 
-    def succeeded(self, kind: QueryKind, latency_us: int) -> None:
-        """Count one operation that was answered."""
-        self._latencies_us[kind].append(latency_us)
+    def meter(self, kind: QueryKind) -> Meter:
+        """Where operations of *kind* are counted."""
+        return self._accounts[kind].meter
 
     def failed(self, kind: QueryKind | None, failure: FailureKind, message: str) -> None:
         """Count one failure; of each group only the first message is kept."""
@@ -60,41 +130,38 @@ class Tally:
             self._connections += by
 
     def fold(self) -> None:
-        """Move what was collected into the histograms; cheap when done often."""
-        for kind, collected in self._latencies_us.items():
-            # What is appended meanwhile stays for the next time.
-            count = len(collected)
-            if count:
-                taken = collected[:count]
-                del collected[:count]
-                self._histograms.setdefault(kind, LatencyHistogram()).record(taken)
+        """Count what was collected; cheap when done often."""
+        for account in self._accounts.values():
+            account.fold()
+        self._lag.fold_all()
+        self._oversleep.fold_all()
 
-    def take(self, *, second: int, is_measured: bool, interval_ns: int) -> Report:
-        """Everything since the last time, as the report of *second*."""
+    def take(self, scheduled: int | None = None) -> Counted:
+        """Everything since the last time; *scheduled* starts were due in it, in an open loop."""
         self.fold()
-        histograms, self._histograms = self._histograms, {}
         with self._lock:
             failures, self._failures = self._failures, {}
             last_message, self._last_message = self._last_message, None
             connections = self._connections
-        return Report(
-            second=second,
-            is_measured=is_measured,
-            interval_ns=interval_ns,
-            latencies=tuple(
-                KindLatencies(kind=kind, histogram=histogram.encode())
-                for kind, histogram in histograms.items()
-            ),
-            failures=tuple(
-                FailureCount(
-                    failure=failure,
-                    kind=kind,
-                    count=group.count,
-                    message=group.message,
-                    at=group.at,
-                )
-                for (failure, kind), group in failures.items()
-            ),
+        kinds = (account.take(kind) for kind, account in self._accounts.items())
+        return Counted(
+            kinds=tuple(counts for counts in kinds if counts is not None),
+            punctuality=None if scheduled is None else self._punctuality(scheduled),
+            failures=tuple(_count(*key, group) for key, group in failures.items()),
             last_message=None if last_message is None else one_line(last_message),
             connections=connections,
         )
+
+    def _punctuality(self, scheduled: int) -> Punctuality:
+        empty = LatencyHistogram().encode()
+        return Punctuality(
+            scheduled=scheduled,
+            lag=self._lag.take() or empty,
+            oversleep=self._oversleep.take() or empty,
+        )
+
+
+def _count(failure: FailureKind, kind: QueryKind | None, group: _Group) -> FailureCount:
+    return FailureCount(
+        failure=failure, kind=kind, count=group.count, message=group.message, at=group.at
+    )

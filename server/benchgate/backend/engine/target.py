@@ -5,14 +5,25 @@ Knows where connections are saved; resolves references only, never a password.
 
 from benchgate.backend.connections import ConnectionTable, SavedConnection
 from benchgate.backend.drivers.port import ConnectionReference, Target
-from benchgate.backend.engine.load import Load
+from benchgate.backend.engine.load import Load, Ramp, Schedule
 from benchgate.backend.runs import Run
+from benchgate.domain.bounds import bound_of
 from benchgate.domain.contract import ConnectionDraft
-from benchgate.domain.templates import TableType, TemplateConfig
+from benchgate.domain.objectives import objectives_of
+from benchgate.domain.search import plan_of
+from benchgate.domain.templates import (
+    SNOWFLAKE_TABLES,
+    LoadMode,
+    ScalingMode,
+    TableType,
+    TemplateConfig,
+)
 from benchgate.errors import InvalidInput, NotFound
 
 NOT_NAMED = "the default server of the backend's environment"
-CONNECTED = {TableType.POSTGRES: "POSTGRES"}
+CONNECTED = {TableType.POSTGRES: "POSTGRES"} | dict.fromkeys(SNOWFLAKE_TABLES, "SNOWFLAKE")
+# A rate opens further connections as it needs them.
+RATE_CONNECTIONS_AT_START = 4
 
 
 def target_of(config: TemplateConfig, connections: ConnectionTable) -> Target:
@@ -27,6 +38,7 @@ def target_of(config: TemplateConfig, connections: ConnectionTable) -> Target:
         database=config.database,
         schema_name=config.schema_name,
         table_name=config.table_name,
+        warehouse_name=config.warehouse_name,
         connection=_reference(config, connections),
     )
 
@@ -43,19 +55,66 @@ def described(config: TemplateConfig, connections: ConnectionTable) -> str | Non
     return NOT_NAMED if saved is None else _shown(saved.draft)
 
 
-def load_of(run: Run, target: Target) -> Load:
-    """What the workers are told when *run* starts."""
+def load_of(run: Run, target: Target, *, search_limit: int | None = None) -> Load:
+    """What the workers are told when *run* starts; a search keeps within *search_limit*."""
     config = run.config
+    ramp = _ramp(config, search_limit)
+    at_most = config.connections if ramp is None else ramp.plan.concurrency_max
     return Load(
         run_id=run.run_id,
         target=target,
         workload=config.workload,
-        connections=config.connections,
+        connections=at_most,
+        connections_at_start=_at_start(config, ramp),
+        workers_min=config.scaling.min_workers,
+        workers_max=_workers_max(config),
         think_time_ms=config.think_time,
+        schedule=_schedule(config),
+        ramp=ramp,
+        decode_rows=config.decode_rows,
+        use_cached_result=config.use_cached_result,
         warmup_seconds=config.warmup,
-        duration_seconds=config.duration,
+        duration_seconds=load_seconds_max(config),
         seed=run.seed,
+        worker_loss=config.worker_loss,
+        guardrails=config.guardrails,
+        objectives=objectives_of(config),
     )
+
+
+def load_seconds_max(config: TemplateConfig) -> int:
+    """How long the load of *config* may take after its warm-up."""
+    bound = bound_of(config)
+    return config.duration if bound is None else bound.seconds_max - config.warmup
+
+
+def _ramp(config: TemplateConfig, search_limit: int | None) -> Ramp | None:
+    if config.load_mode is not LoadMode.FIND_MAX_CONCURRENCY:
+        return None
+    plan = plan_of(config, server_max=search_limit)
+    return Ramp(plan=plan, step_seconds=config.step_duration_seconds)
+
+
+def _schedule(config: TemplateConfig) -> Schedule | None:
+    if config.load_mode is not LoadMode.QPS:
+        return None
+    assert config.target_qps is not None, "a template with a rate names it"
+    return Schedule(rate_per_s=config.target_qps, spacing=config.arrivals)
+
+
+def _at_start(config: TemplateConfig, ramp: Ramp | None) -> int:
+    if ramp is not None:
+        return ramp.plan.start_concurrency
+    if config.load_mode is LoadMode.QPS:
+        wanted = int(config.starting_threads or RATE_CONNECTIONS_AT_START)
+        return max(1, min(wanted, config.connections))
+    return config.connections
+
+
+def _workers_max(config: TemplateConfig) -> int | None:
+    """The most worker processes that the template allows; None where it leaves that open."""
+    scaling = config.scaling
+    return scaling.min_workers if scaling.mode is ScalingMode.FIXED else scaling.max_workers
 
 
 def reference_of(draft: ConnectionDraft) -> ConnectionReference:
@@ -66,6 +125,10 @@ def reference_of(draft: ConnectionDraft) -> ConnectionReference:
         username=draft.username,
         password_env=draft.password_env,
         passfile=draft.passfile,
+        account=draft.account,
+        role=draft.role,
+        private_key_file=draft.private_key_file,
+        private_key_passphrase_env=draft.private_key_passphrase_env,
         service=draft.service,
     )
 

@@ -131,6 +131,7 @@ def _listed(test: PlannedTest, ready: TemplateReadiness) -> ListedTest:
         template_name=template.template_name,
         config=template.config,
         connection=ready.connection,
+        copies_writes=ready.copies_writes,
         estimated_cost=cost.estimate(template.config),
         warnings=ready.warnings,
         can_proceed=ready.can_proceed,

@@ -180,6 +180,8 @@ def _snapshot(run_id: str, status: TestStatus, *, dashboard_url: str | None) -> 
         current_step=status.current_step,
         total_steps=status.total_steps,
         current_concurrency=status.current_concurrency,
+        best_concurrency=status.best_concurrency,
+        best_qps=status.best_qps,
         metrics=status.metrics,
         summary=status.summary,
         estimated_cost=status.estimated_cost,

@@ -31,9 +31,22 @@ class Frame(Value):
     elapsed_seconds: float | None = Field(default=None, ge=0)
     expected_seconds: float | None = Field(default=None, ge=0)
     total_queries: int = Field(default=0, ge=0)
+    current_step: int | None = Field(default=None, ge=0)
+    total_steps: int | None = Field(default=None, ge=0)
+    current_concurrency: int | None = Field(default=None, ge=0)
+    best_concurrency: int | None = Field(default=None, ge=0)
+    best_qps: float | None = Field(default=None, ge=0)
 
 
 FRAME = TypeAdapter(Frame)
+# What a frame leaves out of these stays as it was.
+PROGRESS = (
+    "current_step",
+    "total_steps",
+    "current_concurrency",
+    "best_concurrency",
+    "best_qps",
+)
 IDLE = frozenset({RunStatus.PREPARED, RunStatus.STARTING})
 
 
@@ -60,8 +73,10 @@ def _with_frame(last: RunSnapshot, frame: Frame) -> RunSnapshot:
     status = one_line(frame.status, STATE_CHARACTERS_MAX) if frame.status else last.status
     phase = one_line(frame.phase, STATE_CHARACTERS_MAX) if frame.phase else None
     elapsed, expected = frame.elapsed_seconds, frame.expected_seconds
+    progress = {name: getattr(frame, name) for name in PROGRESS}
     return last.model_copy(
-        update={
+        update={name: value for name, value in progress.items() if value is not None}
+        | {
             "status": status,
             "phase": phase if frame.status else last.phase,
             "elapsed_seconds": last.elapsed_seconds if elapsed is None else elapsed,

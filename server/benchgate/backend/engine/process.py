@@ -1,9 +1,11 @@
-"""One worker process as its parent sees it: started, heard, told and ended.
+"""Workers as processes of this machine: started, heard, told and ended.
 
-Knows the pipe and the process; what is said over the pipe matters only to the crew.
+Knows the pipe and the process; what is said over the pipe matters only to the crew. Processes are
+apart from the one that serves pages, so that serving a page never costs the load a millisecond.
 """
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import AsyncGenerator
@@ -36,7 +38,7 @@ ERROR_LINE_BYTES_MAX = 65_536
 log = logging.getLogger(__name__)
 
 
-class Member:
+class ProcessMember:
     """A worker process and what is known of it."""
 
     def __init__(self, number: int, process: Process) -> None:
@@ -110,9 +112,27 @@ class Member:
         await self._process.aclose()
 
 
-async def start(number: int) -> Member:
-    """A new worker process, which waits for its first line."""
-    return Member(number, await anyio.open_process(COMMAND))
+class ThisMachine:
+    """The place where workers are processes of this machine."""
+
+    @property
+    def cores(self) -> int:
+        """The cores that this process may use: a container may have fewer than the machine."""
+        if hasattr(os, "sched_getaffinity"):
+            return max(1, len(os.sched_getaffinity(0)))
+        return max(1, os.cpu_count() or 1)
+
+    @property
+    def workers(self) -> int:
+        """As many as there are cores left over: beyond two, one is for everything else."""
+        return max(min(2, self.cores), self.cores - 1)
+
+    async def start(self, number: int) -> ProcessMember:
+        """A new worker process, which waits for its first line."""
+        return ProcessMember(number, await anyio.open_process(COMMAND))
+
+    async def close(self) -> None:
+        """Nothing is left of the place when its members are closed."""
 
 
 async def _lines(stream: ByteReceiveStream) -> AsyncGenerator[str]:

@@ -1,7 +1,14 @@
-"""A PostgreSQL table as a driver sees it: its columns and keys, and samples of its values."""
+"""A PostgreSQL table as a driver sees it: its columns and keys, and samples of its values.
+
+A sampled value stays the text in which the server sent it: that is what it takes back, and no
+type of Python's has to hold it. Only what fresh values are made from is read.
+"""
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
+
+import psycopg
 
 from benchgate.backend.drivers.layouts import Dialect, Field, Layout, qualified, quoted
 from benchgate.backend.drivers.operations import (
@@ -14,7 +21,14 @@ from benchgate.backend.drivers.operations import (
     seeded,
 )
 from benchgate.backend.drivers.port import Target
-from benchgate.backend.drivers.postgres_client import Connection
+from benchgate.backend.drivers.postgres.client import (
+    Connection,
+    Texts,
+    answer,
+    fetch,
+    fetch_texts,
+)
+from benchgate.backend.drivers.postgres.values import model
 from benchgate.backend.drivers.statements import Statement
 
 # A sample reads about so many pages of a large table, wherever they lie, and at most so many keys.
@@ -62,16 +76,16 @@ SELECT c.relkind::text,
 """
 
 
-async def layout_of(connection: Connection, target: Target) -> Layout:
+def layout_of(connection: Connection, target: Target) -> Layout:
     """What the table of *target* looks like; the server's own error where there is none."""
     name = qualified(target.schema_name, target.table_name)
-    columns = await connection.fetch(COLUMNS, name)
+    columns = fetch(connection, COLUMNS, name)
     fields = tuple(_field(row) for row in columns)
-    indexes = await connection.fetch(INDEXES, name)
+    indexes = fetch(connection, INDEXES, name)
     key = next((_names(row[1]) for row in indexes if row[0]), ())
     types = {row[0]: row[2] for row in columns}
-    found = await connection.fetch(f"SELECT 1 FROM {name} LIMIT 1")  # noqa: S608 - quoted
-    version = await connection.fetch("SHOW server_version")
+    found = fetch(connection, f"SELECT 1 FROM {name} LIMIT 1")  # noqa: S608 - quoted
+    version = fetch(connection, "SHOW server_version")
     return Layout(
         dialect=Dialect.POSTGRES,
         name=name,
@@ -104,86 +118,101 @@ def _names(value: object) -> tuple[str, ...]:
     return tuple(str(name) for name in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
-async def sample(
+def sample(
     connection: Connection, layout: Layout, *, statements: Sequence[Statement], seed: int
 ) -> Pool:
     """The keys and whole rows that *statements* draw from, from random points of the table."""
     generator = seeded(seed, "pool")
-    keys: list[Row] = []
-    rows: list[Row] = []
+    keys: Sequence[Row] = ()
+    rows: Sequence[Row] = ()
     maxima: dict[str, object] = {}
     if needs_keys(statements):
-        keys = await _sampled(
-            connection, layout, columns=layout.key, limit=KEYS_MAX, generator=generator
-        )
+        keys = _sampled(connection, layout, columns=layout.key, limit=KEYS_MAX, generator=generator)
     if needs_rows(statements):
-        rows = await _sampled(
+        texts = _sampled(
             connection, layout, columns=layout.names, limit=ROWS_MAX, generator=generator
         )
+        rows = _with_models(connection, layout, texts)
         for name in layout.fresh:
             if layout.field(name).has_maximum:
-                maxima[name] = await _maximum(connection, layout, name=name)
+                maxima[name] = _maximum(connection, layout, name=name)
     return Pool(keys=keys, rows=rows, maxima=maxima)
 
 
-async def _maximum(connection: Connection, layout: Layout, *, name: str) -> object:
+def _with_models(connection: Connection, layout: Layout, rows: Sequence[Texts]) -> Sequence[Row]:
+    """*rows* with those values read from which fresh ones are made."""
+    if not layout.fresh:
+        return rows
+    listed = ", ".join(quoted(name) for name in layout.fresh)
+    types = answer(connection, f"SELECT {listed} FROM {layout.name} LIMIT 0")  # noqa: S608 - quoted
+    oids = {layout.names.index(name): types.ftype(n) for n, name in enumerate(layout.fresh)}
+    return [
+        [model(text, oids[n]) if n in oids else text for n, text in enumerate(row)] for row in rows
+    ]
+
+
+def _maximum(connection: Connection, layout: Layout, *, name: str) -> object:
     # There is nothing after an infinite date.
     is_date = layout.field(name).type_name.startswith(("date", "timestamp"))
     finite = f" FILTER (WHERE isfinite({quoted(name)}))" if is_date else ""
-    rows = await connection.fetch(f"SELECT max({quoted(name)}){finite} FROM {layout.name}")  # noqa: S608 - quoted
-    return rows[0][0]
+    query = f"SELECT max({quoted(name)}){finite} FROM {layout.name}"  # noqa: S608 - quoted
+    # In the binary format, which is the same whatever style of dates the server likes best.
+    cursor = connection.cursor(binary=True)
+    # The server's dates reach further than Python's.
+    with suppress(psycopg.DataError):
+        row = cursor.execute(query.encode()).fetchone()
+        return row[0] if row else None
+    return None
 
 
-async def _sampled(
+def _sampled(
     connection: Connection,
     layout: Layout,
     *,
     columns: tuple[str, ...],
     limit: int,
     generator: random.Random,
-) -> list[Row]:
+) -> list[Texts]:
     listed = ", ".join(quoted(name) for name in columns)
     if layout.integer_key:
-        rows = await _at_points(connection, layout, listed=listed, limit=limit, generator=generator)
-    else:
-        wanted = SAMPLE_KEYS_MAX if limit == KEYS_MAX else limit
-        rows = await _from_pages(
-            connection, layout, listed=listed, limit=wanted, generator=generator
-        )
-        rows = generator.sample(rows, min(limit, len(rows)))
-    return [tuple(row) for row in rows]
+        return _at_points(connection, layout, listed=listed, limit=limit, generator=generator)
+    wanted = SAMPLE_KEYS_MAX if limit == KEYS_MAX else limit
+    rows = _from_pages(connection, layout, listed=listed, limit=wanted, generator=generator)
+    return generator.sample(rows, min(limit, len(rows)))
 
 
-async def _at_points(
+def _at_points(
     connection: Connection, layout: Layout, *, listed: str, limit: int, generator: random.Random
-) -> list[Sequence[object]]:
+) -> list[Texts]:
     """The rows at or after random points between the least and the greatest key."""
     key = quoted(layout.key[0])
-    ((low, high),) = await connection.fetch(f"SELECT min({key}), max({key}) FROM {layout.name}")  # noqa: S608 - quoted
+    ((low, high),) = fetch(connection, f"SELECT min({key}), max({key}) FROM {layout.name}")  # noqa: S608 - quoted
     if not isinstance(low, int) or not isinstance(high, int):
         return []
     points = [generator.randint(low, high) for _ in range(limit)]
-    return await connection.fetch(
+    return fetch_texts(
+        connection,
         f"SELECT r.* FROM unnest($1::bigint[]) AS p(point) CROSS JOIN LATERAL ("  # noqa: S608 - quoted
         f"SELECT {listed} FROM {layout.name} WHERE {key} >= p.point ORDER BY {key} LIMIT 1) AS r",
         points,
     )
 
 
-async def _from_pages(
+def _from_pages(
     connection: Connection, layout: Layout, *, listed: str, limit: int, generator: random.Random
-) -> list[Sequence[object]]:
+) -> list[Texts]:
     """The rows of random pages, or the first ones of what has no pages or few rows in them."""
-    ((relation, pages),) = await connection.fetch(SIZE, layout.name)
+    ((relation, pages),) = fetch(connection, SIZE, layout.name)
     assert isinstance(pages, int)
-    rows: list[Sequence[object]] = []
+    rows: list[Texts] = []
     if relation in SAMPLED_RELATIONS:
         percent = min(100.0, 100.0 * SAMPLE_PAGES / max(1, pages))
-        rows = await connection.fetch(
+        rows = fetch_texts(
+            connection,
             f"SELECT {listed} FROM {layout.name} "  # noqa: S608 - quoted
             f"TABLESAMPLE SYSTEM ({percent}) REPEATABLE ({generator.randrange(2**31)}) "
-            f"LIMIT {limit}"
+            f"LIMIT {limit}",
         )
     if rows:
         return rows
-    return await connection.fetch(f"SELECT {listed} FROM {layout.name} LIMIT {limit}")  # noqa: S608 - quoted
+    return fetch_texts(connection, f"SELECT {listed} FROM {layout.name} LIMIT {limit}")  # noqa: S608 - quoted

@@ -8,8 +8,8 @@ import re
 import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
-from pathlib import Path
 
+from benchgate.backend.drivers.copies import path_of
 from benchgate.backend.drivers.layouts import Dialect, Field, Layout, qualified, quoted
 from benchgate.backend.drivers.operations import (
     KEYS_MAX,
@@ -48,20 +48,6 @@ BY_CODE = {
     sqlite3.SQLITE_PERM: FailureKind.CREDENTIALS,
     sqlite3.SQLITE_READONLY: FailureKind.CREDENTIALS,
 }
-
-
-def path_of(target: Target) -> Path:
-    """Where the file of *target* lies."""
-    return Path(target.database).expanduser().absolute()
-
-
-def identity_of(target: Target) -> tuple[int, int] | None:
-    """Which file lies at the path of *target*; None where there is none."""
-    try:
-        found = path_of(target).stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def open_file(target: Target, *, read_only: bool, busy_timeout_ms: int) -> sqlite3.Connection:

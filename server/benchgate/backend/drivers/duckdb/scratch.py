@@ -1,0 +1,56 @@
+"""A scratch copy of a DuckDB file: byte by byte, with what its log holds."""
+
+import shutil
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import duckdb
+
+from benchgate.backend.drivers.copies import Abandoned, FileKind
+from benchgate.errors import DatabaseError
+
+BYTES_AT_ONCE = 16 * 2**20
+LOG_SUFFIX = ".wal"
+# The last is the folder of what did not fit into memory.
+SUFFIXES = (LOG_SUFFIX, ".wal.checkpoint", ".wal.recovery", ".tmp")
+
+
+def copy_file(source: Path, path: Path, abandoned: threading.Event) -> None:
+    """Copy *source* and its log to *path*, while nobody can write to it.
+
+    Raises:
+        DatabaseError: another process writes to it, or it is no DuckDB file.
+        OSError: it cannot be read, or the copy cannot be written.
+        Abandoned: the event was set.
+    """
+    try:
+        # A file that is open to be read, no process can open to write.
+        with closing(duckdb.connect(source, read_only=True)):
+            _copy_bytes(source, path, abandoned)
+            log = _log_of(source)
+            if log.exists():
+                _copy_bytes(log, _log_of(path), abandoned)
+    except duckdb.Error as exc:
+        raise DatabaseError(
+            f"{source} cannot be copied: {exc}",
+            hint="Close the programs that have the file open to write.",
+        ) from exc
+
+
+def _log_of(path: Path) -> Path:
+    """Where DuckDB keeps the log; it takes what follows a question mark for an address's query."""
+    name, mark, query = path.name.partition("?")
+    return path.with_name(f"{name}{LOG_SUFFIX}{mark}{query}")
+
+
+def _copy_bytes(source: Path, path: Path, abandoned: threading.Event) -> None:
+    with source.open("rb") as original, path.open("wb") as copy:
+        while chunk := original.read(BYTES_AT_ONCE):
+            if abandoned.is_set():
+                raise Abandoned
+            copy.write(chunk)
+    shutil.copymode(source, path)
+
+
+DUCKDB_FILE = FileKind(suffixes=SUFFIXES, copy=copy_file)

@@ -1,0 +1,176 @@
+"""When the sessions of a load send: right after their answers, or on a schedule.
+
+Knows neither sockets nor databases. A pace begins operations by the function that it is given,
+which says whether the operation was sent.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from time import perf_counter_ns
+from typing import Protocol
+
+from benchgate.backend.drivers.port import Recorder
+from benchgate.backend.drivers.postgres.fleet import Fleet
+from benchgate.backend.drivers.postgres.session import Session
+from benchgate.backend.drivers.postgres.waits import NEVER
+
+Begin = Callable[[Session], bool]
+
+
+class Pace(Protocol):
+    """When sessions that are free send again."""
+
+    due_ns: int  # when something is due next, if nothing else happens before
+    woke_ns: int  # when the last wait ended: what came in before was there by then
+
+    def admit(self, session: Session) -> None:
+        """A session more takes part."""
+        ...
+
+    def freed(self, session: Session, /) -> object:
+        """An operation of *session* has come to its end.
+
+        Raises:
+            psycopg.OperationalError: the connection is lost.
+        """
+        ...
+
+    def begin_due(self) -> None:
+        """Begin what is due; to be called after anything has happened."""
+        ...
+
+    def pop_idle(self) -> Session | None:
+        """A session with nothing in flight, which takes part no longer; None if there is none."""
+        ...
+
+    def forget(self, session: Session) -> None:
+        """*session* takes part no longer."""
+        ...
+
+    def fill(self, wanted: int) -> None:
+        """Ask for the sessions that are missing; there may be *wanted* of them."""
+        ...
+
+
+class ClosedPace:
+    """Each session sends when it has had its answer and thought about it."""
+
+    def __init__(self, begin: Begin, *, fleet: Fleet, begin_ns: int, think_ns: int) -> None:
+        self.due_ns = NEVER
+        self.woke_ns = 0
+        self.freed = self._think if think_ns else Session.begin
+        self._begin = begin
+        self._fleet = fleet
+        self._begin_ns = begin_ns
+        self._think_ns = think_ns
+        # In the order in which they are due, since all think for the same time.
+        self._thinking: deque[tuple[int, Session]] = deque()
+
+    def admit(self, session: Session) -> None:
+        """Send at once, or when the load begins."""
+        if perf_counter_ns() < self._begin_ns:
+            self._thinking.append((self._begin_ns, session))
+        else:
+            self._begin(session)
+
+    def begin_due(self) -> None:
+        """Let those send that have thought for long enough."""
+        thinking = self._thinking
+        if not thinking:
+            self.due_ns = NEVER
+            return
+        now_ns = perf_counter_ns()
+        while thinking and thinking[0][0] <= now_ns:
+            self._begin(thinking.popleft()[1])
+        self.due_ns = thinking[0][0] if thinking else NEVER
+
+    def pop_idle(self) -> Session | None:
+        """The one that began to think last."""
+        return self._thinking.pop()[1] if self._thinking else None
+
+    def forget(self, session: Session) -> None:
+        """*session* thinks no longer."""
+        kept = [thought for thought in self._thinking if thought[1] is not session]
+        self._thinking = deque(kept)
+
+    def fill(self, wanted: int) -> None:
+        """Ask for all that are missing."""
+        self._fleet.ask(wanted - self._fleet.in_being)
+
+    def _think(self, session: Session) -> None:
+        self._thinking.append((session.ended_ns + self._think_ns, session))
+
+
+class OpenPace:
+    """Operations begin when the schedule says so, on whichever session has been free longest.
+
+    Starts for which no session is free wait in the schedule itself. Only as many are drawn from
+    it as there may be sessions, to know how many of these are needed.
+    """
+
+    def __init__(
+        self, begin: Begin, *, fleet: Fleet, starts_ns: Iterator[int], recorder: Recorder
+    ) -> None:
+        self.due_ns = NEVER
+        self.woke_ns = 0
+        self._begin = begin
+        self._fleet = fleet
+        self._starts_ns = starts_ns
+        self._next_ns = next(starts_ns)
+        self._waiting: deque[int] = deque()
+        self._idle: deque[Session] = deque()  # the longest first
+        self._wanted = 0
+        self._note_lag_ns = recorder.lag_ns.append
+        self._note_oversleep_ns = recorder.oversleep_ns.append
+
+    def admit(self, session: Session) -> None:
+        """Be ready for a start."""
+        session.idle_ns = perf_counter_ns()
+        self._idle.append(session)
+
+    def freed(self, session: Session) -> None:
+        """Be ready for the next start."""
+        session.idle_ns = self.woke_ns
+        self._idle.append(session)
+
+    def begin_due(self) -> None:
+        """Begin the starts that have come, as far as sessions are free."""
+        waiting, idle = self._waiting, self._idle
+        now_ns = perf_counter_ns()
+        while self._next_ns <= now_ns and len(waiting) < self._wanted:
+            waiting.append(self._next_ns)
+            self._next_ns = next(self._starts_ns)
+        while waiting and idle:
+            self._send(idle.popleft(), waiting.popleft())
+        if waiting:
+            self._grow()
+        # The next start matters if a session is free for it or could be opened.
+        can_be_met = idle or self._fleet.in_being < self._wanted
+        self.due_ns = self._next_ns if can_be_met else NEVER
+
+    def pop_idle(self) -> Session | None:
+        """The one that has been free longest."""
+        return self._idle.popleft() if self._idle else None
+
+    def forget(self, session: Session) -> None:
+        """*session* is not free any more."""
+        self._idle = deque(idle for idle in self._idle if idle is not session)
+
+    def fill(self, wanted: int) -> None:
+        """Ask for those that starts are waiting for."""
+        self._wanted = wanted
+        self._grow()
+
+    def _grow(self) -> None:
+        needed = len(self._waiting) - self._fleet.pending
+        self._fleet.ask(min(needed, self._wanted - self._fleet.in_being))
+
+    def _send(self, session: Session, start_ns: int) -> None:
+        session.due_ns = start_ns
+        if not self._begin(session):
+            self._waiting.appendleft(start_ns)
+            return
+        lag_ns = session.sent_ns - start_ns
+        self._note_lag_ns(lag_ns)
+        if session.idle_ns <= start_ns:
+            self._note_oversleep_ns(lag_ns)

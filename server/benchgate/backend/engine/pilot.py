@@ -1,0 +1,191 @@
+"""How many connections load at each second of a run, and whether it is over before its time.
+
+A pilot hears each second when it has come to an end, and says what shall be from then on. It
+knows no worker: who carries its word out is the crew.
+
+A step of a search begins with a change of the load. The seconds until all its connections are
+open belong to it and are not measured; those that follow are judged.
+"""
+
+from typing import Protocol
+
+from benchgate.backend.engine.accounts import Accounts
+from benchgate.backend.engine.ledger import Second
+from benchgate.backend.engine.load import Load, Ramp
+from benchgate.domain.findings import Position, SearchFindings
+from benchgate.domain.runs import LiveMetrics, Summary
+from benchgate.domain.search import Search, SearchStep
+from benchgate.domain.stability import Estimate, StepFigures, estimate
+
+# A database that has not opened a step's connections by then will not: the step shows it.
+SETTLING_SECONDS_MAX = 10
+
+
+class Pilot(Protocol):
+    """Leads the load of one run."""
+
+    connections: int  # that shall load at this moment
+    is_over: bool  # whether there is nothing left to measure
+
+    def hear(self, second: Second, metrics: LiveMetrics) -> None:
+        """Take in a second that has been."""
+        ...
+
+    @property
+    def position(self) -> Position:
+        """Where the run is."""
+        ...
+
+    @property
+    def found(self) -> SearchFindings | None:
+        """What a search came to; None for any other load."""
+        ...
+
+    @property
+    def summary(self) -> Summary | None:
+        """The figures that stand for the run, where these are not all that was measured."""
+        ...
+
+
+class SteadyPilot:
+    """A load that stays as it is until its time is over."""
+
+    is_over = False
+    found: SearchFindings | None = None
+    summary: Summary | None = None
+
+    def __init__(self, load: Load) -> None:
+        """Keep to *load*."""
+        self.connections = load.connections
+        self._is_rate = load.schedule is not None
+        self._open: int | None = load.connections_at_start
+
+    def hear(self, second: Second, metrics: LiveMetrics) -> None:  # noqa: ARG002 - the port's
+        """Note how many connections are open."""
+        self._open = second.connections
+
+    @property
+    def position(self) -> Position:
+        """The load of this moment: of a rate, the connections that it has come to need."""
+        return Position(current_concurrency=self._open if self._is_rate else self.connections)
+
+
+class SearchPilot:
+    """A search for the most connections that are stable."""
+
+    def __init__(self, ramp: Ramp) -> None:
+        """Begin the search of *ramp*."""
+        self._ramp = ramp
+        self._search = Search(plan=ramp.plan)
+        self._best: tuple[SearchStep, Summary] | None = None
+        self.connections = ramp.plan.start_concurrency
+        self.is_over = False
+        self._begin_step()
+
+    def _begin_step(self) -> None:
+        self._settling_s = 0
+        self._is_settled = False
+        self._step = _StepSeconds()
+
+    def hear(self, second: Second, metrics: LiveMetrics) -> None:
+        """Count the second to its step, and judge the step when it is complete."""
+        if not second.is_measured or self.is_over:
+            return
+        if not self._is_settled:
+            self._settle(second)
+            return
+        self._step.add(second, metrics)
+        if self._is_complete:
+            self._judge(short=max(0, self.connections - second.connections))
+
+    @property
+    def _is_complete(self) -> bool:
+        measured_s, whole_s = self._step.seconds, self._ramp.step_seconds
+        # A step that took long to settle is longer, so that there is enough to judge it by.
+        return measured_s + self._settling_s >= whole_s and 2 * measured_s >= whole_s
+
+    def _settle(self, second: Second) -> None:
+        self._settling_s += 1
+        is_reached = second.connections == self.connections
+        self._is_settled = is_reached or self._settling_s >= SETTLING_SECONDS_MAX
+
+    def _judge(self, *, short: int) -> None:
+        figures = self._step.figures(self.connections, short=short)
+        self._search = self._search.after(figures)
+        step = self._search.steps[-1]
+        if self._search.best == step:
+            self._best = (step, self._step.accounts.summary(figures.seconds))
+        following = self._search.next_concurrency
+        self.is_over = following is None
+        self.connections = following or self.connections
+        self._begin_step()
+
+    @property
+    def position(self) -> Position:
+        """The step that is under way, and the best so far."""
+        best = self._search.best
+        return Position(
+            current_step=len(self._search.steps) + (not self.is_over),
+            total_steps=self._search.steps_at_most,
+            current_concurrency=self.connections,
+            best_concurrency=best.concurrency if best else None,
+            best_qps=best.figures.qps.value if best else None,
+        )
+
+    @property
+    def found(self) -> SearchFindings | None:
+        """What the search came to, and every step of the way."""
+        return SearchFindings(outcome=self._search.outcome(), steps=self._search.steps)
+
+    @property
+    def summary(self) -> Summary | None:
+        """The figures of the best step: those of all steps together would be of no load at all."""
+        best = self._search.best
+        if self._best is None or best is None or self._best[0] != best:
+            return None
+        return self._best[1]
+
+
+class _StepSeconds:
+    """The seconds of one step that count."""
+
+    def __init__(self) -> None:
+        self.accounts = Accounts()
+        self._qps: list[float] = []
+        self._percentiles_ms: tuple[list[float], ...] = ([], [], [])
+
+    @property
+    def seconds(self) -> int:
+        return len(self._qps)
+
+    def add(self, second: Second, metrics: LiveMetrics) -> None:
+        self.accounts.add(second.accounts)
+        self._qps.append(second.qps)
+        seen = (metrics.p50_latency_ms, metrics.p95_latency_ms, metrics.p99_latency_ms)
+        for samples, value in zip(self._percentiles_ms, seen, strict=True):
+            if value is not None:
+                samples.append(value)
+
+    def figures(self, concurrency: int, *, short: int) -> StepFigures:
+        whole = self.accounts.latency().percentiles_ms((50, 95, 99))
+        p50, p95, p99 = (
+            # The percentile is that of the whole step; its seconds tell how much it scatters.
+            Estimate(value=value, std_error=noise.std_error, n=noise.n)
+            for value, noise in zip(whole, map(estimate, self._percentiles_ms), strict=True)
+        )
+        return StepFigures(
+            concurrency=concurrency,
+            seconds=float(self.seconds),
+            total_queries=self.accounts.answered,
+            qps=estimate(self._qps),
+            p50_latency_ms=p50,
+            p95_latency_ms=p95,
+            p99_latency_ms=p99,
+            error_rate=self.accounts.error_rate,
+            connections_missing=short,
+        )
+
+
+def pilot_of(load: Load) -> Pilot:
+    """Who leads *load*."""
+    return SteadyPilot(load) if load.ramp is None else SearchPilot(load.ramp)

@@ -1,0 +1,116 @@
+"""What has to be there before a run can load, and is taken away after it.
+
+A workload that writes gets a scratch copy of its table, unless its template says otherwise. Where
+the copy will lie is recorded before it is made and until it is gone, so that a killed backend
+leaves nothing for ever: the next one removes what is recorded, and nothing else.
+"""
+
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+import anyio.to_thread
+
+from benchgate.backend.connections import ConnectionTable
+from benchgate.backend.drivers.port import Driver, Target
+from benchgate.backend.engine.capacity import search_limit
+from benchgate.backend.engine.load import Load
+from benchgate.backend.engine.record import Record
+from benchgate.backend.engine.target import load_of, target_of
+from benchgate.backend.runs import Run
+from benchgate.domain.templates import LoadMode, TableType, TemplateConfig
+from benchgate.domain.text import one_line
+from benchgate.errors import BenchgateError
+
+DROP_SECONDS_MAX = 15
+
+log = logging.getLogger(__name__)
+
+
+class Prepared:
+    """A load that can begin; `remark` says what could not be taken away after it."""
+
+    def __init__(self, load: Load) -> None:
+        self.load = load
+        self.remark: str | None = None
+
+
+class Preparation:
+    """Turns runs into loads."""
+
+    def __init__(
+        self,
+        connections: ConnectionTable,
+        record: Record,
+        *,
+        drivers: Callable[[TableType], Driver],
+    ) -> None:
+        """Resolve targets with *connections*, keep *record* of copies, make them by *drivers*."""
+        self._connections = connections
+        self._record = record
+        self._drivers = drivers
+
+    @asynccontextmanager
+    async def prepared(self, run: Run) -> AsyncGenerator[Prepared]:
+        """The load of *run*, whose target is there as long as this lasts.
+
+        Raises:
+            BenchgateError: there is no target to load, or no copy of it can be made.
+        """
+        target = await anyio.to_thread.run_sync(target_of, run.config, self._connections)
+        load = load_of(run, target, search_limit=await self._search_limit(run.config, target))
+        if not run.config.copies_writes:
+            yield Prepared(load)
+            return
+        driver = self._drivers(run.config.table_type)
+        scratch = driver.scratch(target, run.run_id)
+        prepared = Prepared(load.model_copy(update={"target": scratch}))
+        try:
+            await self._record.note_scratch(run.run_id, scratch)
+            await driver.make_scratch(target, scratch)
+            # What writes past the copy shows only when the copy is there.
+            await driver.check(scratch, run.config.workload)
+            yield prepared
+        finally:
+            with anyio.CancelScope(shield=True):
+                prepared.remark = await self._drop(run.run_id, scratch, driver)
+
+    async def _search_limit(self, config: TemplateConfig, target: Target) -> int | None:
+        """How far a search may go on the server of *target*; None for any other load."""
+        if config.load_mode is not LoadMode.FIND_MAX_CONCURRENCY:
+            return None
+        return search_limit(config, await self._drivers(config.table_type).survey(target))
+
+    async def remove_leftovers(self) -> None:
+        """Remove the copies of runs that nobody drives any more."""
+        for run in await self._record.with_scratch():
+            assert run.scratch is not None
+            try:
+                driver = self._drivers(run.scratch.table_type)
+            except BenchgateError as exc:
+                log.warning("The scratch copy of run %s stays: %s", run.run_id, exc)
+                continue
+            await self._drop(run.run_id, run.scratch, driver)
+
+    async def _drop(self, run_id: str, scratch: Target, driver: Driver) -> str | None:
+        """Remove *scratch*; why it is still there, if it is."""
+        try:
+            with anyio.fail_after(DROP_SECONDS_MAX):
+                await driver.drop_scratch(scratch)
+            await self._record.note_scratch(run_id, None)
+        except (BenchgateError, TimeoutError) as exc:
+            why = one_line(str(exc)) or f"no answer within {DROP_SECONDS_MAX} s"
+            log.warning("The scratch copy of run %s stays: %s", run_id, why)
+            return (
+                f"The scratch copy {one_line(shown(scratch))} could not be removed ({why}); "
+                "the backend tries again at its next start."
+            )
+        return None
+
+
+def shown(target: Target) -> str:
+    """*target* as a person would write it."""
+    return ".".join(
+        part for part in (target.database, target.schema_name, target.table_name) if part
+    )

@@ -1,0 +1,34 @@
+"""What the backend finds around itself, apart from any database, before it loads one."""
+
+import os
+
+from benchgate.domain.production import PRODUCTION_PATTERNS
+from benchgate.domain.values import Value
+
+# Where PostgreSQL's client library goes when a connection names no server.
+DEFAULT_SERVER_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGSERVICE")
+
+
+class Surroundings(Value):
+    """The machine that makes the load, and what its owner has said of the servers around it."""
+
+    cores: int  # that this process may use
+    default_server: tuple[str, ...] = ()  # names that a connection without a server leads to
+    production_patterns: tuple[str, ...] = PRODUCTION_PATTERNS
+
+
+def look_around(production_patterns: tuple[str, ...] = PRODUCTION_PATTERNS) -> Surroundings:
+    """The surroundings of this process."""
+    named = (os.environ.get(name) for name in DEFAULT_SERVER_VARIABLES)  # noqa: TID251 - libpq's
+    return Surroundings(
+        cores=_cores(),
+        default_server=tuple(name for name in named if name),
+        production_patterns=production_patterns,
+    )
+
+
+def _cores() -> int:
+    # A container may use fewer cores than the machine has.
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return max(1, os.cpu_count() or 1)

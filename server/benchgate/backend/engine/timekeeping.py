@@ -1,0 +1,75 @@
+"""How the workers themselves were doing: their CPU, their lateness, and an open loop's schedule.
+
+Sums over the measurement; what they say of the figures is for `domain.generator`.
+"""
+
+from benchgate.backend.engine.histograms import LatencyHistogram, decode
+from benchgate.backend.engine.messages import Report
+from benchgate.domain.findings import ScheduleFigures
+from benchgate.domain.generator import GeneratorHealth
+
+NS_PER_MS = 1_000_000
+PERCENT = 100.0
+# Far more than any pacing of ours: such a start found no connection, or no generator.
+LATE_AFTER_MS = 10.0
+
+
+class Timekeeping:
+    """What the reports of the measurement tell of the generator."""
+
+    def __init__(self, workers: int) -> None:
+        self._cpu_ns = [0] * workers
+        self._interval_ns = [0] * workers
+        self._loop_lag_ns = 0
+        self._scheduled = 0
+        self._has_schedule = False
+        self._lag, self._oversleep = LatencyHistogram(), LatencyHistogram()
+
+    def enter(self, worker: int, report: Report) -> None:
+        """Add one worker's report of one second."""
+        self._cpu_ns[worker] += report.cpu_ns
+        self._interval_ns[worker] += report.interval_ns
+        self._loop_lag_ns = max(self._loop_lag_ns, report.loop_lag_ns)
+        if report.punctuality is not None:
+            self._has_schedule = True
+            self._scheduled += report.punctuality.scheduled
+            self._lag.merge(decode(report.punctuality.lag))
+            self._oversleep.merge(decode(report.punctuality.oversleep))
+
+    @property
+    def schedule(self) -> ScheduleFigures | None:
+        """How the schedule was kept; None for a closed loop.
+
+        What was due at the end of the warm-up may be sent in the measurement, so that more can be
+        sent than was scheduled, and nothing is missed then.
+        """
+        if not self._has_schedule:
+            return None
+        p50_ms, p99_ms, max_ms = self._lag.percentiles_ms((50, 99, 100))
+        return ScheduleFigures(
+            scheduled=self._scheduled,
+            sent=self._lag.count,
+            late=self._lag.count_above(LATE_AFTER_MS),
+            missed=max(0, self._scheduled - self._lag.count),
+            lag_p50_ms=p50_ms,
+            lag_p99_ms=p99_ms,
+            lag_max_ms=max_ms,
+        )
+
+    def health(self, *, cores: int, machine_cpu_pct: float | None, lost: int) -> GeneratorHealth:
+        """How the generator was doing while it measured."""
+        shares = [
+            PERCENT * cpu_ns / interval_ns
+            for cpu_ns, interval_ns in zip(self._cpu_ns, self._interval_ns, strict=True)
+            if interval_ns
+        ]
+        return GeneratorHealth(
+            workers=len(self._cpu_ns),
+            workers_lost=lost,
+            cores=cores,
+            busiest_worker_cpu_pct=round(max(shares), 1) if shares else None,
+            workers_cpu_pct=round(sum(shares), 1) if shares else None,
+            machine_cpu_pct=machine_cpu_pct,
+            loop_lag_max_ms=round(self._loop_lag_ns / NS_PER_MS, 3),
+            oversleep_p99_ms=self._oversleep.percentile_ms(99),
+        )

@@ -1,0 +1,152 @@
+"""The unit of work: a worker that takes an assignment, loads, and says what it has counted.
+
+It knows neither process nor machine nor pipe: messages come in by `hear` and go out by `say`.
+
+**What is measured, and for how long.** All workers begin at one instant. An operation belongs to
+the second in which its answer arrives. At the end of each second of the load a worker takes what
+has been answered until then and reports it with the exact length of the interval, by a clock that
+is read as it takes; so a report that comes a few milliseconds late is longer, not wrong. Warm-up
+and measurement are whole seconds, so the boundary between them is one of these cuts: nothing that
+was answered in the warm-up is measured, and nothing that is answered after the last cut.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from time import perf_counter_ns, process_time_ns
+
+import anyio
+
+from benchgate.backend.drivers.port import Assignment, Driver
+from benchgate.backend.engine.messages import (
+    Begin,
+    Broken,
+    Done,
+    Go,
+    Ready,
+    Report,
+    Steer,
+    Stop,
+)
+from benchgate.backend.engine.tally import Tally
+from benchgate.domain.arrivals import due
+from benchgate.domain.values import Value
+from benchgate.errors import BenchgateError
+
+# So few operations are collected meanwhile that to count them holds up none of those under way.
+FOLD_EVERY_S = 0.02
+NS_PER_S = 1_000_000_000
+
+
+class WorkerCourse:
+    """The course of one worker, as its driver sees it."""
+
+    def __init__(self, connections: int, say: Callable[[Value], None]) -> None:
+        """Begin with *connections*; *say* tells the crew that they are open."""
+        self.connections = connections
+        self.stopped = threading.Event()
+        self.start_ns: int | None = None  # once the word to begin has been heard
+        self.decided = anyio.Event()  # whether the load begins
+        self._say = say
+
+    async def ready(self) -> int | None:
+        """Say so, and wait for the word to begin; its instant, or None where there is none."""
+        self._say(Ready())
+        await self.decided.wait()
+        return None if self.stopped.is_set() else self.start_ns
+
+
+class Worker:
+    """One worker's course, from its assignment to its last report."""
+
+    def __init__(
+        self, assignment: Assignment, driver: Driver, say: Callable[[Value], None]
+    ) -> None:
+        """Carry *assignment* out with *driver*, and tell the crew by *say*."""
+        self._assignment = assignment
+        self._driver = driver
+        self._say = say
+        self._tally = Tally()
+        is_open = assignment.arrivals is not None
+        at_first = assignment.connections if is_open else assignment.connections_at_start
+        self._course = WorkerCourse(at_first, say)
+        self._go: Go | None = None
+        self._halted = anyio.Event()  # the load shall end; set by the clock or from outside
+        self._loop_lag_ns = 0
+
+    def hear(self, message: Begin | Go | Steer | Stop | None) -> None:
+        """Take in what the crew says; None when it is gone."""
+        match message:
+            case Go():
+                self._go = message
+                ahead_ns = message.start_epoch_ns - time.time_ns()
+                self._course.start_ns = perf_counter_ns() + ahead_ns
+            case Steer():
+                self._course.connections = message.connections
+            case Stop() | None:
+                self._course.stopped.set()
+                self._halted.set()
+            case Begin():
+                return
+        if self._go is not None or self._halted.is_set():
+            self._course.decided.set()
+
+    async def work(self) -> None:
+        """Load until the time is over or a halt is heard, end every session, and say how it was."""
+        reason = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._report)
+            try:
+                await self._driver.drive(self._assignment, self._tally, self._course)
+            except BenchgateError as exc:
+                reason = str(exc)
+            tasks.cancel_scope.cancel()
+        self._say(Done() if reason is None else Broken(reason=reason))
+
+    async def _report(self) -> None:
+        await self._course.decided.wait()
+        if self._go is not None and self._course.start_ns is not None:
+            await self._report_seconds(self._go, self._course.start_ns)
+        self._course.stopped.set()
+
+    async def _report_seconds(self, go: Go, start_ns: int) -> None:
+        await self._until(start_ns)
+        if self._halted.is_set():
+            return
+        cut_ns, cpu_ns = start_ns, process_time_ns()
+        for second in range(1, go.warmup_seconds + go.duration_seconds + 1):
+            await self._until(start_ns + second * NS_PER_S)
+            before_ns, cut_ns = cut_ns, perf_counter_ns()
+            cpu_before_ns, cpu_ns = cpu_ns, process_time_ns()
+            counted = self._tally.take(self._due(before_ns - start_ns, cut_ns - start_ns))
+            report = Report(
+                second=second,
+                is_measured=second > go.warmup_seconds,
+                interval_ns=cut_ns - before_ns,
+                cpu_ns=cpu_ns - cpu_before_ns,
+                loop_lag_ns=self._loop_lag_ns,
+                **dict(counted),
+            )
+            self._loop_lag_ns = 0
+            self._say(report)
+            if self._halted.is_set():
+                return
+
+    def _due(self, from_ns: int, to_ns: int) -> int | None:
+        """How many starts the schedule has in an interval of the load, if there is a schedule."""
+        arrivals = self._assignment.arrivals
+        return None if arrivals is None else due(arrivals, to_ns) - due(arrivals, from_ns)
+
+    async def _until(self, instant_ns: int) -> None:
+        """Return at that instant, or at a halt; count what is collected meanwhile."""
+        while not self._halted.is_set():
+            left_ns = instant_ns - perf_counter_ns()
+            if left_ns <= 0:
+                return
+            wait_s = min(left_ns / NS_PER_S, FOLD_EVERY_S)
+            wake_ns = perf_counter_ns() + int(wait_s * NS_PER_S)
+            with anyio.move_on_after(wait_s):
+                await self._halted.wait()
+            if not self._halted.is_set():
+                self._loop_lag_ns = max(self._loop_lag_ns, perf_counter_ns() - wake_ns)
+            self._tally.fold()

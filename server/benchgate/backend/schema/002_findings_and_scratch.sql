@@ -1,0 +1,2 @@
+ALTER TABLE runs ADD COLUMN findings TEXT;
+ALTER TABLE runs ADD COLUMN scratch TEXT;

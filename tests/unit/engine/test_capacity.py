@@ -1,0 +1,49 @@
+"""How many connections a load can have, and how far a search may go."""
+
+from typing import Any
+
+import pytest
+
+from benchgate.backend.drivers.port import Survey
+from benchgate.backend.engine.capacity import free_connections, search_limit
+from tests.unit.examples import config_of
+
+BOUNDED = {"max_workers": 4, "max_connections": 25}
+
+
+@pytest.mark.parametrize(
+    ("survey", "free"),
+    [
+        (Survey(connections_max=100, connections_used=10, connections_reserved=3), 87),
+        (Survey(connections_max=100, connections_used=10), 90),
+        (Survey(connections_max=100, connections_used=99, connections_reserved=3), 0),
+        (Survey(connections_max=100), None),
+        (Survey(connections_used=1), None),
+        (Survey(), None),
+    ],
+)
+def test_what_others_have_and_what_is_reserved_is_not_free(survey: Survey, free: int) -> None:
+    assert free_connections(survey) == free
+
+
+@pytest.mark.parametrize(
+    ("config", "free", "limit"),
+    [
+        ({}, None, 10_000),
+        ({}, 87, 87),
+        ({}, 0, 0),
+        ({"scaling": BOUNDED}, None, 100),
+        ({"scaling": BOUNDED}, 87, 87),
+        ({"scaling": BOUNDED}, 120, 100),
+        ({"scaling": {"max_workers": 4}}, None, 10_000),
+        ({"scaling": {"max_connections": 25}}, None, 10_000),
+        ({"table_type": "SQLITE"}, None, 1_000),
+        ({"table_type": "DUCKDB", "scaling": BOUNDED}, None, 100),
+        ({"table_type": "HYBRID"}, None, 1_000),
+    ],
+)
+def test_a_search_ends_at_the_lowest_of_its_limits(
+    config: dict[str, Any], free: int | None, limit: int
+) -> None:
+    survey = Survey() if free is None else Survey(connections_max=free, connections_used=0)
+    assert search_limit(config_of(load_mode="FIND_MAX_CONCURRENCY", **config), survey) == limit

@@ -1,0 +1,116 @@
+"""A crew leads workers through a load, wherever they run; here they are tasks."""
+
+from collections.abc import Callable
+
+import anyio
+import pytest
+
+from benchgate.backend.engine.crew import drive
+from benchgate.backend.engine.load import Load, Outcome, Tick
+from benchgate.domain.findings import SessionsProof
+from benchgate.domain.templates import Guardrails, WorkerLoss
+from tests.unit.engine.loads import Ear, Here, Pretence, load_of
+
+pytestmark = pytest.mark.anyio
+
+
+async def carried_out(
+    load: Load,
+    driver: Pretence,
+    *,
+    on_tick: Callable[[Tick, Here], None] | None = None,
+    ear: Ear | None = None,
+) -> tuple[Outcome, Here]:
+    place = Here(driver)
+
+    def watch(tick: Tick) -> None:
+        if on_tick is not None:
+            on_tick(tick, place)
+
+    outcome = None
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as place.tasks:
+            outcome = await drive(
+                load,
+                stop=anyio.Event(),
+                observer=ear or Ear(watch),
+                workplace=place,
+                drivers=lambda _: driver,  # pyright: ignore[reportArgumentType]
+            )
+    assert place.closed
+    assert outcome is not None
+    return outcome, place
+
+
+async def test_workers_share_a_load_and_their_counts_are_added_up() -> None:
+    driver, ear = Pretence(left=0), Ear()
+    outcome, place = await carried_out(load_of(warmup_seconds=1), driver, ear=ear)
+    assert outcome.failure is None
+    assert [given.connections for given in driver.assignments] == [2, 2]
+    assert [given.first_connection for given in driver.assignments] == [0, 2]
+    assert len(place.members) == 2
+    assert ear.heard == ["ready", "draining"]
+    assert [tick.metrics.active_connections for tick in ear.ticks] == [4, 4]
+    assert outcome.summary is not None
+    assert outcome.summary.total_queries == ear.ticks[-1].metrics.total_queries
+    assert outcome.summary.p99_latency_ms == pytest.approx(2, rel=1e-3)
+
+
+async def test_a_database_is_asked_for_what_a_run_has_left_in_it() -> None:
+    driver = Pretence(left=3)
+    outcome, _ = await carried_out(load_of(), driver)
+    assert driver.ended == ["benchgate run-1"]
+    assert outcome.findings is not None
+    assert outcome.findings.sessions == SessionsProof(found=4, left=3)
+    assert "Sessions of the run still in the database: 3." in outcome.findings.notes
+
+
+async def test_a_database_that_cannot_be_asked_is_no_proof() -> None:
+    outcome, _ = await carried_out(load_of(), Pretence(left=None))
+    assert outcome.findings is not None
+    assert outcome.findings.sessions is None
+    assert any("the database is gone" in note for note in outcome.findings.notes)
+
+
+async def test_a_worker_that_cannot_begin_fails_the_load_with_its_reason() -> None:
+    outcome, _ = await carried_out(load_of(), Pretence(refuses="no such table", left=0))
+    assert outcome.failure == "no such table"
+    assert outcome.summary is None
+
+
+def lose_one(tick: Tick, place: Here) -> None:
+    if tick.elapsed_seconds == 1:
+        place.members[1].kill()
+
+
+async def test_a_lost_worker_fails_the_load() -> None:
+    outcome, _ = await carried_out(load_of(duration_seconds=60), Pretence(left=0), on_tick=lose_one)
+    assert outcome.failure == "Worker 2 is no more."
+
+
+async def test_the_others_take_the_share_of_a_lost_worker_over_where_they_may() -> None:
+    driver = Pretence(left=0)
+    seen: list[Tick] = []
+
+    def watch(tick: Tick, place: Here) -> None:
+        seen.append(tick)
+        lose_one(tick, place)
+
+    load = load_of(duration_seconds=4, worker_loss=WorkerLoss.REDISTRIBUTE)
+    outcome, _ = await carried_out(load, driver, on_tick=watch)
+    assert outcome.failure is None
+    # Nobody's connections bear the numbers of another's.
+    assert [given.first_connection for given in driver.assignments] == [0, 4]
+    assert seen[-1].metrics.active_connections == 4
+    assert outcome.findings is not None
+    assert outcome.findings.generator.workers_lost == 1
+    assert any("Worker 2 is no more." in note for note in outcome.findings.notes)
+
+
+async def test_a_guardrail_stops_the_run_with_its_reason() -> None:
+    guardrails = Guardrails(enabled=True, max_seconds=1)
+    load = load_of(duration_seconds=60, guardrails=guardrails)
+    outcome, _ = await carried_out(load, Pretence(left=0))
+    assert outcome.stopped == "Guardrail: the limit of 1 s was reached."
+    assert outcome.failure is None
+    assert outcome.summary is not None

@@ -1,0 +1,143 @@
+"""Who leads a load: what a search does with the seconds that it hears."""
+
+from collections.abc import Callable
+
+import pytest
+
+from benchgate.backend.engine.accounts import Accounts
+from benchgate.backend.engine.ledger import Second
+from benchgate.backend.engine.load import Ramp, Schedule
+from benchgate.backend.engine.pilot import (
+    SETTLING_SECONDS_MAX,
+    Pilot,
+    SearchPilot,
+    SteadyPilot,
+    pilot_of,
+)
+from benchgate.domain.runs import LiveMetrics
+from benchgate.domain.search import SearchEnd, SearchPlan
+from tests.unit.engine.loads import load_of
+from tests.unit.engine.reports import report
+
+PLAN = SearchPlan(
+    start_concurrency=2,
+    increment=2,
+    concurrency_max=6,
+    steps_max=20,
+    qps_stability_pct=5,
+    latency_stability_pct=20,
+    max_error_rate_pct=1,
+)
+
+
+def second_of(
+    connections: int, latency_ms: float = 1, *, is_measured: bool = True
+) -> tuple[Second, LiveMetrics]:
+    accounts = Accounts()
+    accounts.enter(report(1, *[latency_ms] * 10 * connections))
+    second = Second(
+        accounts=accounts,
+        qps=10.0 * connections,
+        connections=connections,
+        is_measured=is_measured,
+    )
+    p50_ms, p95_ms, p99_ms = accounts.latency().percentiles_ms((50, 95, 99))
+    return second, LiveMetrics(p50_latency_ms=p50_ms, p95_latency_ms=p95_ms, p99_latency_ms=p99_ms)
+
+
+def search(step_seconds: int = 4) -> SearchPilot:
+    return SearchPilot(Ramp(plan=PLAN, step_seconds=step_seconds))
+
+
+def flown(pilot: Pilot, latency_of: Callable[[int], float], *, offered: int = 100) -> list[int]:
+    """The levels that *pilot* goes to, on a database that opens at most *offered* connections."""
+    levels: list[int] = []
+    for _ in range(1_000):
+        if pilot.is_over:
+            return levels
+        if not levels or levels[-1] != pilot.connections:
+            levels.append(pilot.connections)
+        opened = min(pilot.connections, offered)
+        pilot.hear(*second_of(opened, latency_of(opened)))
+    raise AssertionError("the search does not end")
+
+
+def test_a_search_goes_up_to_its_limit_while_all_is_well() -> None:
+    pilot = search()
+    assert flown(pilot, lambda _: 1) == [2, 4, 6]
+    assert pilot.found is not None
+    assert pilot.found.outcome.end is SearchEnd.CEILING_STABLE
+    assert pilot.found.outcome.best_concurrency == 6
+    assert pilot.position.current_step == pilot.position.total_steps == 3
+    # What stands for the run is the best step, of which the first second settled.
+    assert pilot.summary is not None
+    assert (pilot.summary.total_queries, pilot.summary.average_qps) == (180, 60)
+
+
+def test_a_search_finds_where_latency_begins_to_rise() -> None:
+    pilot = search()
+    assert flown(pilot, lambda connections: 1 if connections < 5 else 5) == [2, 4, 6, 4, 5]
+    assert pilot.found is not None
+    assert pilot.found.outcome.best_concurrency == 4
+    assert pilot.summary is not None
+    assert pilot.summary.p95_latency_ms == pytest.approx(1, rel=1e-3)
+
+
+def test_nothing_counts_to_a_step_before_its_connections_are_open() -> None:
+    pilot = search(step_seconds=4)
+    for opened in (0, 1, 2):
+        pilot.hear(*second_of(opened, latency_ms=500))
+    for _ in range(2):
+        pilot.hear(*second_of(2))
+    assert pilot.found is not None
+    (step,) = pilot.found.steps
+    assert step.figures.seconds == 2
+    assert step.figures.p99_latency_ms.value == pytest.approx(1, rel=1e-3)
+
+
+def test_the_warmup_belongs_to_no_step() -> None:
+    pilot = search()
+    for _ in range(20):
+        pilot.hear(*second_of(2, is_measured=False))
+    assert pilot.position.current_step == 1
+    assert pilot.found is not None
+    assert pilot.found.steps == ()
+    assert pilot.summary is None
+
+
+def test_connections_that_are_not_to_be_had_make_a_step_unstable() -> None:
+    pilot = search(step_seconds=2)
+    flown(pilot, lambda _: 1, offered=3)
+    assert pilot.found is not None
+    outcome = pilot.found.outcome
+    assert outcome.best_concurrency == 3
+    assert "could not be opened" in outcome.reason
+    assert SETTLING_SECONDS_MAX > 2
+
+
+def test_a_search_that_is_over_hears_no_more() -> None:
+    pilot = search()
+    flown(pilot, lambda _: 1)
+    before = pilot.found
+    pilot.hear(*second_of(6))
+    assert pilot.found == before
+
+
+def test_a_steady_load_stays_as_it_is() -> None:
+    pilot = pilot_of(load_of())
+    assert isinstance(pilot, SteadyPilot)
+    pilot.hear(*second_of(3))
+    assert (pilot.connections, pilot.is_over) == (4, False)
+    assert pilot.position.current_concurrency == 4
+    assert (pilot.found, pilot.summary, pilot.position.current_step) == (None, None, None)
+
+
+def test_a_rate_shows_the_connections_that_it_has_come_to_need() -> None:
+    pilot = pilot_of(load_of(schedule=Schedule(rate_per_s=10), connections_at_start=1))
+    assert pilot.position.current_concurrency == 1
+    pilot.hear(*second_of(3))
+    assert (pilot.connections, pilot.position.current_concurrency) == (4, 3)
+
+
+def test_a_ramp_is_led_by_a_search() -> None:
+    assert isinstance(pilot_of(load_of(ramp=Ramp(plan=PLAN, step_seconds=10))), SearchPilot)
