@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from benchgate.domain import approvals, comparisons, runs
 from benchgate.domain.templates import GenericQuery, Guardrails, Scaling, TemplateConfig
 from benchgate.gate.server import open_gate
-from benchgate.settings import PREFIX, Settings
+from benchgate.settings import Settings, variable
 from docs.approval_tables import (
     CHANNEL_HEAD,
     OUTCOME_HEAD,
@@ -107,7 +107,7 @@ async def settings() -> str:
     """Every environment variable that is read."""
     rows = [
         (
-            f"`{PREFIX}{name.upper()}`",
+            f"`{variable(name)}`",
             _default_setting(field),
             field.description or "",
         )

@@ -199,6 +199,7 @@ def _backend(options: argparse.Namespace) -> int:
         port=options.port,
         idle_seconds=IDLE_SECONDS if options.idle_seconds is None else options.idle_seconds,
         production_patterns=loaded.production_patterns,
+        ray_address=loaded.ray_address,
     )
 
 

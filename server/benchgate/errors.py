@@ -9,6 +9,7 @@
   - SettingsError         the environment holds a setting that cannot be used
   - MissingExtra          an optional dependency is not installed (501)
   - DatabaseError         a database under test answered with an error, or not at all (502)
+  - ClusterError          the machines that shall load a database cannot be used (502)
   - StoreError            our own state cannot be read or written
   - BackendError          the backend answered, but not as agreed (502)
     + BackendUnavailable  the backend could not be reached or did not answer in time (503)
@@ -102,6 +103,17 @@ class DatabaseError(BenchgateError):
     code = "database"
     status = 502
     hint = "Check the target, the connection and its credentials."
+
+
+class ClusterError(BenchgateError):
+    """The Ray cluster that shall load the database cannot be used."""
+
+    code = "cluster"
+    status = 502
+    hint = (
+        "Check RAY_ADDRESS, and that this machine is part of that cluster (`ray start`); unset it "
+        "to load from this machine alone."
+    )
 
 
 class StoreError(BenchgateError):

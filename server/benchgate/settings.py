@@ -30,7 +30,7 @@ Pattern = Annotated[str, Field(max_length=PATTERN_CHARACTERS_MAX)]
 
 
 class Settings(BaseSettings):
-    """What a user can set, as `BENCHGATE_*` variables."""
+    """What a user can set: `BENCHGATE_*` variables, and the one that is Ray's."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
@@ -81,6 +81,18 @@ class Settings(BaseSettings):
         "and database. Empty: none.",
     )
 
+    ray_address: str | None = Field(
+        default=None,
+        validation_alias="RAY_ADDRESS",
+        description="Ray's own variable: the cluster from which the embedded backend loads "
+        "databases; unset: this machine.",
+    )
+
+    @field_validator("ray_address")
+    @classmethod
+    def _names_a_cluster(cls, address: str | None) -> str | None:
+        return (address or "").strip() or None
+
     @field_validator("approval_channels", "production_patterns", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
@@ -110,6 +122,12 @@ class Settings(BaseSettings):
         return path.expanduser().absolute()
 
 
+def variable(field: str) -> str:
+    """The environment variable that sets *field*."""
+    alias = Settings.model_fields[field].validation_alias
+    return alias if isinstance(alias, str) else PREFIX + field.upper()
+
+
 def load() -> Settings:
     """Read the environment.
 
@@ -120,6 +138,6 @@ def load() -> Settings:
         return Settings()
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
-        name = PREFIX + str(first["loc"][0]).upper()
+        name = variable(str(first["loc"][0]))
         told = first["msg"].removeprefix("Value error, ")
         raise SettingsError(f"{name} cannot be used: {told}.") from exc

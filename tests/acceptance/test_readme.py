@@ -16,7 +16,7 @@ from benchgate.domain.comparisons import ComparisonEvent
 from benchgate.domain.contract import ConnectionDraft
 from benchgate.domain.templates import TemplateDraft
 from benchgate.gate.names import SERIES_URI, SUMMARY_URI, GuideName, ToolName
-from benchgate.settings import PREFIX, Settings
+from benchgate.settings import PREFIX, Settings, variable
 from docs.sections import DOCUMENTS, SECTION, rewritten
 from tests.acceptance.home import Home, running_backend
 
@@ -100,13 +100,13 @@ def test_every_make_target_that_is_named_exists(path: Path) -> None:
 
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_every_setting_that_is_named_exists(path: Path) -> None:
-    known = {f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
+    known = {variable(field) for field in Settings.model_fields}
     assert set(re.findall(rf"{PREFIX}[A-Z_]+", path.read_text(encoding="utf-8"))) <= known
 
 
 def test_every_setting_is_documented() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert [f for f in Settings.model_fields if f"`{PREFIX}{f.upper()}`" not in text] == []
+    assert [f for f in Settings.model_fields if f"`{variable(f)}`" not in text] == []
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name)

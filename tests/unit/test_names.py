@@ -19,7 +19,7 @@ from benchgate.domain.values import Value
 from benchgate.gate.guides import GUIDES
 from benchgate.gate.names import GuideName, ToolName
 from benchgate.gate.server import open_gate
-from benchgate.settings import PREFIX, Settings
+from benchgate.settings import PREFIX, Settings, variable
 from tests.unit.texts import sources as prompts
 from tests.unit.tree import ROOT, parsed, relative, sources
 
@@ -128,7 +128,7 @@ def test_a_template_prints_names_that_exist(path: str) -> None:
 @pytest.mark.parametrize("where", [*TEXTS, *PROSE])
 def test_a_setting_exists(where: str) -> None:
     text = TEXTS.get(where) or PROSE[where]
-    known = {PREFIX + field.upper() for field in Settings.model_fields}
+    known = {variable(field) for field in Settings.model_fields}
     assert set(SETTING.findall(text)) - known == set()
 
 

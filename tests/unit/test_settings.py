@@ -7,7 +7,7 @@ import pytest
 from benchgate import settings
 from benchgate.domain.approvals import Channel
 from benchgate.errors import SettingsError
-from benchgate.settings import PREFIX, Settings
+from benchgate.settings import PREFIX, Settings, variable
 
 GOOD: dict[str, tuple[str, object]] = {
     "backend_url": ("http://127.0.0.1:8000", "http://127.0.0.1:8000/"),
@@ -21,6 +21,7 @@ GOOD: dict[str, tuple[str, object]] = {
     "approval_min_seconds": ("1.5", "1.5"),
     "ask_wait_seconds": ("20", "20"),
     "production_patterns": ("Prod, db?.corp.*,", "('prod', 'db?.corp.*')"),
+    "ray_address": (" 127.0.0.1:6379", "127.0.0.1:6379"),
 }
 BAD = [
     ("backend_url", "not a url"),
@@ -53,7 +54,7 @@ BAD = [
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
-        monkeypatch.delenv(PREFIX + name.upper(), raising=False)
+        monkeypatch.delenv(variable(name), raising=False)
 
 
 def test_every_setting_is_tried_and_described() -> None:
@@ -64,7 +65,7 @@ def test_every_setting_is_tried_and_described() -> None:
 @pytest.mark.parametrize("name", GOOD)
 def test_a_variable_sets_what_it_names(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text, shown = GOOD[name]
-    monkeypatch.setenv(PREFIX + name.upper(), text)
+    monkeypatch.setenv(variable(name), text)
     assert str(getattr(settings.load(), name)) == shown
 
 
@@ -126,6 +127,11 @@ def test_nothing_needs_to_be_set() -> None:
     assert loaded.data_dir.is_absolute()
     assert loaded.ask_wait_seconds is None
     assert loaded.approval_min_seconds == 0
+
+
+def test_an_empty_cluster_address_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "")
+    assert settings.load().ray_address is None
 
 
 def test_the_chat_counts_only_where_it_is_named() -> None:

@@ -22,6 +22,8 @@ from pydantic import SecretStr
 
 from benchgate.backend.app import Identity, create_app
 from benchgate.backend.auth import WILDCARDS
+from benchgate.backend.engine import places
+from benchgate.backend.engine.conductor import Drive
 from benchgate.backend.engine.surroundings import Surroundings, look_around
 from benchgate.backend.lifetime import IDLE_SECONDS, Lifetime
 from benchgate.backend.presence import Presence
@@ -51,11 +53,13 @@ def run_backend(
     port: int,
     idle_seconds: float = IDLE_SECONDS,
     production_patterns: tuple[str, ...] = PRODUCTION_PATTERNS,
+    ray_address: str | None = None,
 ) -> int:
     """Serve the backend of *data_dir* until its end; answers the process's exit code.
 
     With port 0 it listens where it listened last, or else anywhere. Targets whose names
-    fit one of *production_patterns* are warned of.
+    fit one of *production_patterns* are warned of. Runs load from the Ray cluster at
+    *ray_address*, or from this machine.
 
     Raises:
         StoreError: the data folder cannot be used.
@@ -77,6 +81,7 @@ def run_backend(
                 listener=listener,
                 idle_seconds=idle_seconds,
                 surroundings=look_around(production_patterns),
+                drive=partial(places.drive, ray_address=ray_address),
             )
             anyio.run(live, data_dir)
     return 0
@@ -89,6 +94,7 @@ async def _live(
     listener: socket.socket,
     idle_seconds: float,
     surroundings: Surroundings,
+    drive: Drive,
 ) -> None:
     """One life: a new token, a server, and a record of both for as long as it serves."""
     presence, lifetime = Presence(data_dir), Lifetime(idle_seconds)
@@ -109,7 +115,7 @@ async def _live(
         presence.announce(record, port=port)
         log.info("The backend listens on %s; its data lies in %s", record.url, data_dir)
 
-    app = create_app(data_dir, identity, lifetime=lifetime, surroundings=surroundings)
+    app = create_app(data_dir, identity, drive=drive, lifetime=lifetime, surroundings=surroundings)
     server = _Server(_config(app), lifetime=lifetime, on_started=announce)
     try:
         await server.serve(sockets=[listener])

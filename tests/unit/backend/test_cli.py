@@ -63,8 +63,22 @@ def test_backend_exits_with_the_code_of_its_process(
     backends: list[tuple[Path, dict[str, Any]]], tmp_path: Path
 ) -> None:
     assert exit_code("backend", "--data-dir", str(tmp_path)) == 7
-    options = {"host": "127.0.0.1", "port": 0, "idle_seconds": 15 * 60}
-    assert backends == [(tmp_path, options | {"production_patterns": PRODUCTION_PATTERNS})]
+    options = {
+        "host": "127.0.0.1",
+        "port": 0,
+        "idle_seconds": 15 * 60,
+        "production_patterns": PRODUCTION_PATTERNS,
+        "ray_address": None,
+    }
+    assert backends == [(tmp_path, options)]
+
+
+def test_the_cluster_comes_from_the_environment(
+    backends: list[tuple[Path, dict[str, Any]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    exit_code("backend", "--data-dir", str(tmp_path))
+    assert backends[0][1]["ray_address"] == "10.0.0.1:6379"
 
 
 def test_the_data_folder_comes_from_the_environment(

@@ -81,6 +81,11 @@ class Workplace(Protocol):
     """Where workers run."""
 
     @property
+    def is_here(self) -> bool:
+        """Whether it is this machine, so that its load tells of the workers' room."""
+        ...
+
+    @property
     def cores(self) -> int:
         """The cores that are there for them."""
         ...
@@ -312,7 +317,7 @@ class Crew:
         summary = self._pilot.summary or self._ledger.summary()
         health = self._ledger.timekeeping.health(
             cores=self._place.cores,
-            machine_cpu_pct=self._machine.mean_cpu_pct,
+            machine_cpu_pct=self._machine.mean_cpu_pct if self._place.is_here else None,
             lost=len(self._lost),
         )
         return Outcome(

@@ -25,6 +25,7 @@ from benchgate.backend.engine.messages import (
     Report,
     line_of,
 )
+from benchgate.backend.engine.worker import DRIVERS
 from benchgate.domain.text import one_line
 from benchgate.domain.values import Value
 
@@ -81,7 +82,7 @@ class ProcessMember:
         """Pass the first lines of the worker's standard error on to our own log."""
         assert self._process.stderr is not None
         logged = 0
-        async for line in _lines(self._process.stderr):
+        async for line in lines_of(self._process.stderr):
             self._last_words = line
             logged += 1
             if logged <= LOGGED_LINES_MAX:
@@ -115,6 +116,12 @@ class ProcessMember:
 class ThisMachine:
     """The place where workers are processes of this machine."""
 
+    is_here = True
+
+    def __init__(self, drivers: str = DRIVERS) -> None:
+        """Workers look for their drivers at *drivers*, the name of a function and its module."""
+        self._drivers = drivers
+
     @property
     def cores(self) -> int:
         """The cores that this process may use: a container may have fewer than the machine."""
@@ -129,13 +136,14 @@ class ThisMachine:
 
     async def start(self, number: int) -> ProcessMember:
         """A new worker process, which waits for its first line."""
-        return ProcessMember(number, await anyio.open_process(COMMAND))
+        return ProcessMember(number, await anyio.open_process([*COMMAND, self._drivers]))
 
     async def close(self) -> None:
         """Nothing is left of the place when its members are closed."""
 
 
-async def _lines(stream: ByteReceiveStream) -> AsyncGenerator[str]:
+async def lines_of(stream: ByteReceiveStream) -> AsyncGenerator[str]:
+    """Each line of *stream*, made fit for a log."""
     buffered = BufferedByteReceiveStream(stream)
     with suppress(anyio.IncompleteRead, anyio.EndOfStream, anyio.BrokenResourceError):
         while True:

@@ -10,20 +10,25 @@ import logging
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from io import FileIO
+from pkgutil import resolve_name
 
 import anyio
 
-from benchgate.backend.drivers.catalog import driver_for
+from benchgate.backend.drivers.port import Driver
 from benchgate.backend.engine.messages import TO_WORKER, Begin, Broken, line_of
 from benchgate.backend.engine.work import Worker
+from benchgate.domain.text import one_line
 from benchgate.domain.values import Value
 from benchgate.errors import BenchgateError
 
 # A thread that computes gives way to one that waits after so long at the latest: the load must not
 # wait for a report.
 SWITCH_INTERVAL_S = 0.000_5
+# Where a worker looks for the driver of its table; tests bring drivers of their own.
+DRIVERS = "benchgate.backend.drivers.catalog:driver_for"
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +43,7 @@ def say(message: Value) -> None:
 
 
 async def serve(worker: Worker, source: FileIO) -> None:
-    """Let *worker* work while a thread listens to the parent at *source*."""
+    """Let *worker* work while a thread listens to the crew at *source*."""
     loop = asyncio.get_running_loop()
 
     def listen() -> None:
@@ -53,9 +58,27 @@ async def serve(worker: Worker, source: FileIO) -> None:
     await worker.work()
 
 
-async def _run(begin: Begin, source: FileIO) -> None:
+def live(source: FileIO, say: Callable[[Value], None], drivers: str) -> None:
+    """A worker's whole life, from the first line of *source*; *drivers* is where its driver is.
+
+    Raises:
+        Exception: it broke, which is a defect; its crew has been told.
+    """
+    line = source.readline()
+    if not line:  # the crew was gone before it had anything to do
+        return
+    begin = TO_WORKER.validate_json(line)
+    assert isinstance(begin, Begin), "a worker is told what to do on its first line"
     try:
-        driver = driver_for(begin.assignment.target.table_type)
+        anyio.run(_run, begin, source, say, drivers)
+    except Exception as exc:
+        say(Broken(reason=f"A worker broke, its log says how: {one_line(repr(exc))}"))
+        raise
+
+
+async def _run(begin: Begin, source: FileIO, say: Callable[[Value], None], drivers: str) -> None:
+    try:
+        driver: Driver = resolve_name(drivers)(begin.assignment.target.table_type)
     except BenchgateError as exc:
         say(Broken(reason=str(exc)))
         return
@@ -63,22 +86,14 @@ async def _run(begin: Begin, source: FileIO) -> None:
 
 
 def main() -> None:
-    """Run one worker process."""
+    """Run one worker process; an argument may name another place than ours for drivers."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     # A terminal sends the interrupt to the whole group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     # Unbuffered, because the interpreter cannot end while a thread waits inside a buffer.
     source = FileIO(sys.stdin.fileno(), closefd=False)
-    begin = TO_WORKER.validate_json(source.readline())
-    if not isinstance(begin, Begin):
-        sys.exit("A worker is told what to do on its first line.")
-    try:
-        anyio.run(_run, begin, source)
-    except Exception:
-        log.exception("The worker broke")
-        say(Broken(reason="A worker process broke; the backend's log says how."))
-        sys.exit(1)
+    live(source, say, next(iter(sys.argv[1:]), DRIVERS))
 
 
 if __name__ == "__main__":
