@@ -6,7 +6,15 @@ nowhere else written by hand.
 
 import re
 import tempfile
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Container,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +25,7 @@ from mcp import Client
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from benchgate.domain import approvals, comparisons, runs
+from benchgate.domain import approvals, comparisons, runs, stability
 from benchgate.domain.templates import GenericQuery, Guardrails, Scaling, TemplateConfig
 from benchgate.gate.server import open_gate
 from benchgate.settings import Settings, variable
@@ -37,7 +45,28 @@ DOCUMENTS = (
     ROOT / "docs" / "approvals.md",
     ROOT / "docs" / "architecture.md",
     ROOT / "docs" / "comparisons.md",
+    ROOT / "docs" / "engine.md",
     ROOT / "docs" / "templates.md",
+)
+CLOSED_KEYS = ("concurrent_connections", "think_time", "warmup", "duration")
+OPEN_KEYS = (
+    "target_qps",
+    "arrivals",
+    "concurrent_connections",
+    "starting_threads",
+    "warmup",
+    "duration",
+)
+SEARCH_KEYS = (
+    "start_concurrency",
+    "concurrency_increment",
+    "step_duration_seconds",
+    "qps_stability_pct",
+    "latency_stability_pct",
+    "max_error_rate_pct",
+    "think_time",
+    "warmup",
+    "duration",
 )
 SECTION = re.compile(
     r"(?P<head><!-- generated: (?P<name>[a-z-]+) -->\n)(?P<body>.*?)(?P<tail><!-- end -->)",
@@ -166,6 +195,28 @@ async def generic_query_keys() -> str:
     return _keys(GenericQuery)
 
 
+async def closed_keys() -> str:
+    """The keys that govern a closed loop."""
+    return _keys(TemplateConfig, only=CLOSED_KEYS)
+
+
+async def open_keys() -> str:
+    """The keys that govern an open loop."""
+    return _keys(TemplateConfig, only=OPEN_KEYS)
+
+
+async def search_keys() -> str:
+    """The keys that govern a search."""
+    return _keys(TemplateConfig, only=SEARCH_KEYS)
+
+
+async def student_t() -> str:
+    """By how many standard errors a change has to exceed its noise."""
+    degrees, quantiles = zip(*stability.STUDENT_T, strict=True)
+    head = ("Degrees of freedom, at least", *map(str, degrees))
+    return _table(head, [("Student's t", *map(str, quantiles))])
+
+
 GENERATORS: dict[str, Callable[[], Awaitable[str]]] = {
     "tools": tools,
     "prompts": prompts,
@@ -181,6 +232,10 @@ GENERATORS: dict[str, Callable[[], Awaitable[str]]] = {
     "scaling-keys": scaling_keys,
     "guardrail-keys": guardrail_keys,
     "generic-query-keys": generic_query_keys,
+    "closed-keys": closed_keys,
+    "open-keys": open_keys,
+    "search-keys": search_keys,
+    "student-t": student_t,
 }
 
 
@@ -220,8 +275,9 @@ def _diagram(transitions: Mapping[S, Mapping[E, S]], first: S) -> str:
     return "\n".join((*lines, "```"))
 
 
-def _keys(model: type[BaseModel]) -> str:
-    return _table(("Key", "Values", "Default", "Meaning"), key_rows(model))
+def _keys(model: type[BaseModel], *, only: Container[str] | None = None) -> str:
+    rows = (row for row in key_rows(model) if only is None or row[0].strip("`") in only)
+    return _table(("Key", "Values", "Default", "Meaning"), rows)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -40,19 +40,22 @@ MEANINGS: dict[str, str] = {
     "generic_queries": "Further statements of your own, each with its share.",
     "load_mode": "How the load is governed.",
     "scaling": "Limits on workers and connections.",
-    "duration": "Measured time in seconds.",
+    "duration": "Measured time in seconds; of a search the most that it may take.",
     "warmup": "Seconds of load before that, which do not count.",
-    "think_time": "Milliseconds that each connection waits between two operations.",
+    "think_time": "Milliseconds that each connection waits between two operations; not for `QPS`.",
     "concurrent_connections": "Connections that each send one operation after the other; for `QPS` "
     "the most that are opened.",
     "target_qps": "`QPS`: operations per second to be held.",
-    "starting_threads": "`QPS`: connections to begin with; more are opened as they are needed.",
+    "starting_threads": "`QPS`: connections to begin with, 4 where none is named; more are opened "
+    "as they are needed.",
     "start_concurrency": "`FIND_MAX_CONCURRENCY`: connections of the first step.",
     "concurrency_increment": "`FIND_MAX_CONCURRENCY`: connections that each step adds.",
     "step_duration_seconds": "`FIND_MAX_CONCURRENCY`: length of a step.",
     "qps_stability_pct": "`FIND_MAX_CONCURRENCY`: loss of QPS at which a step counts as worse.",
-    "latency_stability_pct": "`FIND_MAX_CONCURRENCY`: rise of p95 at which it counts as worse.",
-    "max_error_rate_pct": "`FIND_MAX_CONCURRENCY`: errors at which the search ends.",
+    "latency_stability_pct": "`FIND_MAX_CONCURRENCY`: rise of p95 or p99 at which it counts as "
+    "worse.",
+    "max_error_rate_pct": "`FIND_MAX_CONCURRENCY`: share of failures above which it counts as "
+    "worse.",
     "arrivals": "`QPS`: how the starts of operations follow each other: evenly, or at random as "
     "independent users come.",
     "write_target": "Where a workload that writes is run: on a scratch copy of the table, which is "

@@ -82,6 +82,7 @@ class Here:
 
     cores = 2
     workers = 2
+    is_here = True
 
     tasks: TaskGroup  # in which they run
 
