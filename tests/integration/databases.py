@@ -144,6 +144,7 @@ class Notes:
     def __init__(self) -> None:
         self.lag_ns: list[int] = []
         self.oversleep_ns: list[int] = []
+        self.notices: list[str] = []
         self.failures: list[tuple[QueryKind | None, FailureKind, str]] = []
         self.connections = 0
         self._meters = {kind: Meter() for kind in QueryKind}
@@ -159,6 +160,9 @@ class Notes:
 
     def failed(self, kind: QueryKind | None, failure: FailureKind, message: str) -> None:
         self.failures.append((kind, failure, message))
+
+    def noticed(self, text: str) -> None:
+        self.notices.append(text)
 
     def connections_changed(self, by: int) -> None:
         with self._lock:

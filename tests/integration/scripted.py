@@ -66,6 +66,9 @@ def driver_for(table_type: TableType) -> Driver:
 class ScriptedDriver:
     """Answers each operation of its script at once."""
 
+    def workers_max(self, workload: tuple[QueryShare, ...]) -> int | None:
+        return None
+
     async def drive(self, assignment: Assignment, recorder: Recorder, course: Course) -> None:
         open_now = 0
         start_ns = await course.ready()

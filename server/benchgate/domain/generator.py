@@ -23,6 +23,8 @@ class GeneratorHealth(Value):
     CPU of a worker is in percent of one core, that of the machine in percent of all its cores.
     """
 
+    # The database lives in the workers: their CPU is its own as well, and tells nothing.
+    is_in_process: bool = False
     workers: int = 0
     workers_lost: int = 0
     cores: int = 0
@@ -41,6 +43,8 @@ class GeneratorHealth(Value):
     @property
     def is_out_of_time(self) -> bool:
         """Whether a worker, or the machine with them, had nothing left to give."""
+        if self.is_in_process:
+            return False
         if (self.busiest_worker_cpu_pct or 0) >= WORKER_CPU_LIMIT_PCT:
             return True
         if not self.cores or (self.machine_cpu_pct or 0) < MACHINE_CPU_LIMIT_PCT:

@@ -48,6 +48,7 @@ async def test_a_template_that_can_start_is_told_as_it_is_saved(
     assert await readiness(http, template_id) == {
         "template": (await http.get(f"/api/templates/{template_id}")).json(),
         "connection": None,
+        "copies_writes": False,
         "active_run_id": None,
         "warnings": [],
         "can_proceed": True,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from benchgate.domain.cost import Cost, CostBasis
 from benchgate.domain.facts import Difference, StartFacts, differences
-from benchgate.domain.preflight import Severity
+from benchgate.domain.preflight import PreflightWarning, Severity
 from benchgate.domain.text import NAME_CHARACTERS_MAX
 from tests.unit.examples import CONFIG, HIGH, MEDIUM, config_of, facts_of
 from tests.unit.hostile import FOREIGN
@@ -65,6 +65,7 @@ def test_another_configuration_is_another_question(change: dict[str, Any]) -> No
         {"run_id": "run-2"},
         {"template_name": "Other"},
         {"connection": "orders-db (bench@db-2.example:5432)"},
+        {"copies_writes": True},
         {"can_proceed": False},
         {"warnings": (MEDIUM,)},
         {"estimated_cost": Cost(credits=1.35, basis=CostBasis.RATE)},
@@ -77,12 +78,27 @@ def test_every_fact_counts(change: dict[str, Any]) -> None:
     assert facts.model_copy(update=change).digest != facts.digest
 
 
+def test_what_is_measured_anew_at_every_look_is_no_change() -> None:
+    busy = MEDIUM.model_copy(update={"of_a_moment": True, "message": "3 others are active."})
+    busier = busy.model_copy(update={"message": "4 others are active.", "details": {"active": 4}})
+
+    def told(*warnings: PreflightWarning) -> StartFacts:
+        return facts_of().model_copy(update={"warnings": warnings})
+
+    before, after = told(busy), told(busier)
+    assert before.digest == after.digest
+    assert differences(before, after) == ()
+    assert told(busy.model_copy(update={"of_a_moment": False})).digest != before.digest
+    assert told(busier.model_copy(update={"severity": Severity.HIGH})).digest != before.digest
+
+
 def test_every_fact_has_a_test_above() -> None:
     tested = {
         "run_id",
         "template_name",
         "config",
         "connection",
+        "copies_writes",
         "can_proceed",
         "warnings",
         "estimated_cost",

@@ -70,8 +70,8 @@ def test_a_search_goes_up_to_its_limit_while_all_is_well() -> None:
     assert pilot.found.outcome.best_concurrency == 6
     assert pilot.position.current_step == pilot.position.total_steps == 3
     # What stands for the run is the best step, of which the first second settled.
-    assert pilot.summary is not None
-    assert (pilot.summary.total_queries, pilot.summary.average_qps) == (180, 60)
+    assert pilot.standing is not None
+    assert (pilot.standing.accounts.answered, pilot.standing.seconds) == (180, 3)
 
 
 def test_a_search_finds_where_latency_begins_to_rise() -> None:
@@ -79,8 +79,24 @@ def test_a_search_finds_where_latency_begins_to_rise() -> None:
     assert flown(pilot, lambda connections: 1 if connections < 5 else 5) == [2, 4, 6, 4, 5]
     assert pilot.found is not None
     assert pilot.found.outcome.best_concurrency == 4
-    assert pilot.summary is not None
-    assert pilot.summary.p95_latency_ms == pytest.approx(1, rel=1e-3)
+    assert pilot.standing is not None
+    assert pilot.standing.accounts.latency().percentile_ms(95) == pytest.approx(1, rel=1e-3)
+
+
+def test_a_step_back_that_fails_leaves_the_run_to_the_stable_step_below() -> None:
+    pilot = search(step_seconds=2)
+    # The second visit to four connections is as slow as six were.
+    visits: list[int] = []
+
+    def latency_of(connections: int) -> float:
+        visits.append(connections)
+        return 1 if connections == 2 or (connections == 4 and 6 not in visits) else 5
+
+    flown(pilot, latency_of)
+    assert pilot.found is not None
+    assert pilot.found.outcome.best_concurrency == 2
+    assert pilot.standing is not None
+    assert pilot.standing.accounts.answered == 20
 
 
 def test_nothing_counts_to_a_step_before_its_connections_are_open() -> None:
@@ -102,7 +118,7 @@ def test_the_warmup_belongs_to_no_step() -> None:
     assert pilot.position.current_step == 1
     assert pilot.found is not None
     assert pilot.found.steps == ()
-    assert pilot.summary is None
+    assert pilot.standing is None
 
 
 def test_connections_that_are_not_to_be_had_make_a_step_unstable() -> None:
@@ -129,7 +145,7 @@ def test_a_steady_load_stays_as_it_is() -> None:
     pilot.hear(*second_of(3))
     assert (pilot.connections, pilot.is_over) == (4, False)
     assert pilot.position.current_concurrency == 4
-    assert (pilot.found, pilot.summary, pilot.position.current_step) == (None, None, None)
+    assert (pilot.found, pilot.standing, pilot.position.current_step) == (None, None, None)
 
 
 def test_a_rate_shows_the_connections_that_it_has_come_to_need() -> None:

@@ -42,6 +42,7 @@ def severities(warnings: list[PreflightWarning]) -> list[tuple[Severity, str]]:
     return [(one.severity, one.title) for one in warnings]
 
 
+SNOWFLAKE = {"table_type": "HYBRID"}
 REAL = (HIGH, "Writes Go To The Real Table")
 PAST = (HIGH, "Writes Go Past the Scratch Copy")
 
@@ -53,7 +54,8 @@ PAST = (HIGH, "Writes Go Past the Scratch Copy")
         (writing(**IN_PLACE), [REAL]),
         (config_of(**IN_PLACE), []),
         (writing(custom_insert_query="INSERT INTO {table} VALUES (?)"), []),
-        (writing(custom_insert_query="INSERT INTO orders VALUES (?)"), [PAST]),
+        (writing(custom_insert_query="INSERT INTO orders VALUES (?)"), []),
+        (writing(custom_insert_query="INSERT INTO orders VALUES (?)", **SNOWFLAKE), [PAST]),
         (writing(custom_insert_query="INSERT INTO orders VALUES (?)", **IN_PLACE), [REAL]),
         (writing(custom_point_lookup_query="SELECT 1 FROM orders"), []),
         (config_of(custom_update_query=BESIDE), []),
@@ -74,6 +76,7 @@ def test_the_warning_names_the_table_and_the_share() -> None:
 
 def test_every_statement_that_goes_past_the_copy_is_named() -> None:
     config = config_of(
+        table_type="HYBRID",
         custom_point_lookup_pct=50,
         custom_insert_pct=10,
         custom_update_pct=10,

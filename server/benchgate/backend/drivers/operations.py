@@ -20,7 +20,7 @@ from benchgate.backend.drivers.statements import SCAN_ROWS, Binding, Statement
 from benchgate.domain.templates import QueryKind
 from benchgate.errors import InvalidInput
 
-KEYS_MAX = 2_000
+KEYS_MAX = 20_000
 ROWS_MAX = 200  # whole rows can be large; keys are not
 SHARE_STEPS = 100  # shares are percentages with two decimals
 SUFFIX_BITS = 80

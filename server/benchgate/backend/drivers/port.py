@@ -138,6 +138,10 @@ class Recorder(Protocol):
         """An operation, or with no kind a connection attempt, failed as *failure* says."""
         ...
 
+    def noticed(self, text: str) -> None:
+        """Something that a reader of the figures has to know, and that no figure shows."""
+        ...
+
     def connections_changed(self, by: int) -> None:
         """So many connections more, or with a negative number fewer, are open now."""
         ...

@@ -37,6 +37,7 @@ START_LIMIT_S = 60.0
 REPORT_LIMIT_S = 15.0  # after the second that is reported
 STOP_LIMIT_S = 3.0
 PROOF_LIMIT_S = 3.0
+REMARKS_MAX = 20
 # The instant of the common start lies so far ahead that the word of it reaches every worker.
 LEAD_NS = 50_000_000
 NS_PER_S = 1_000_000_000
@@ -140,12 +141,15 @@ class Crew:
         self._stop = stop
         self._changed = anyio.Condition()
         self._ledger = Ledger(
-            workers=len(members), connections=load.connections, source=load.target.table_type
+            workers=len(members),
+            connections=load.connections_at_start,
+            source=load.target.table_type,
         )
         self._pilot: Pilot = pilot_of(load)
         self._guard, self._machine = Guard(load.guardrails), Machine()
         self._shared_out = 0  # the connections that the workers were last told of
-        self._lost: list[str] = []
+        self._remarks: list[str] = []
+        self._lost = 0
         self._failure: str | None = None
         self._stopped: str | None = None
         self._is_under_load = False
@@ -178,6 +182,8 @@ class Crew:
                     self._ledger.enter(each.number, message)
                 case Done():
                     each.is_done = True
+                    for notice in message.notices:
+                        self._remark(notice)
                 case Broken():
                     self._fail(message.reason)
             await self.announce()
@@ -190,6 +196,10 @@ class Crew:
         async with self._changed:
             self._changed.notify_all()
 
+    def _remark(self, text: str) -> None:
+        if text not in self._remarks and len(self._remarks) < REMARKS_MAX:
+            self._remarks.append(text)
+
     def _fail(self, reason: str) -> None:
         # The first reason is the cause, what follows are its effects.
         self._failure = self._failure or reason
@@ -201,7 +211,8 @@ class Crew:
         if not (may_go_on and left and self._is_under_load):
             self._fail(each.fate())
             return
-        self._lost.append(f"{each.fate()} The others took its connections over.")
+        self._lost += 1
+        self._remark(f"{each.fate()} The others took its connections over.")
         self._ledger.lose(each.number)
         self._shared_out = 0
 
@@ -314,11 +325,14 @@ class Crew:
             await each.tell(message)
 
     def _outcome(self) -> Outcome:
-        summary = self._pilot.summary or self._ledger.summary()
+        standing = self._pilot.standing
+        summary = self._ledger.summary()
+        if standing is not None:
+            summary = standing.accounts.summary(standing.seconds)
         health = self._ledger.timekeeping.health(
             cores=self._place.cores,
             machine_cpu_pct=self._machine.mean_cpu_pct if self._place.is_here else None,
-            lost=len(self._lost),
+            lost=self._lost,
         )
         return Outcome(
             summary=summary,
@@ -326,7 +340,7 @@ class Crew:
             elapsed_seconds=self._elapsed_s,
             errors=self._ledger.errors(),
             findings=findings_of(
-                self._load, self._ledger, found=self._pilot.found, health=health, lost=self._lost
+                self._load, self._ledger, pilot=self._pilot, health=health, remarks=self._remarks
             ),
             failure=self._failure,
             stopped=self._stopped,

@@ -105,6 +105,7 @@ class Done(Value):
     """The worker has ended every session."""
 
     type: Literal["done"] = "done"
+    notices: tuple[str, ...] = ()
 
 
 class Broken(Value):

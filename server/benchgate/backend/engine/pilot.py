@@ -7,18 +7,25 @@ A step of a search begins with a change of the load. The seconds until all its c
 open belong to it and are not measured; those that follow are judged.
 """
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from benchgate.backend.engine.accounts import Accounts
 from benchgate.backend.engine.ledger import Second
 from benchgate.backend.engine.load import Load, Ramp
 from benchgate.domain.findings import Position, SearchFindings
-from benchgate.domain.runs import LiveMetrics, Summary
-from benchgate.domain.search import Search, SearchStep
+from benchgate.domain.runs import LiveMetrics
+from benchgate.domain.search import Search
 from benchgate.domain.stability import Estimate, StepFigures, estimate
 
 # A database that has not opened a step's connections by then will not: the step shows it.
 SETTLING_SECONDS_MAX = 10
+
+
+class Standing(NamedTuple):
+    """Operations of a part of the measurement, and how long it took."""
+
+    accounts: Accounts
+    seconds: float
 
 
 class Pilot(Protocol):
@@ -42,8 +49,8 @@ class Pilot(Protocol):
         ...
 
     @property
-    def summary(self) -> Summary | None:
-        """The figures that stand for the run, where these are not all that was measured."""
+    def standing(self) -> Standing | None:
+        """What stands for the run, where that is not all that was measured."""
         ...
 
 
@@ -52,7 +59,7 @@ class SteadyPilot:
 
     is_over = False
     found: SearchFindings | None = None
-    summary: Summary | None = None
+    standing: Standing | None = None
 
     def __init__(self, load: Load) -> None:
         """Keep to *load*."""
@@ -77,7 +84,7 @@ class SearchPilot:
         """Begin the search of *ramp*."""
         self._ramp = ramp
         self._search = Search(plan=ramp.plan)
-        self._best: tuple[SearchStep, Summary] | None = None
+        self._stable: dict[int, Standing] = {}  # by the number of the step
         self.connections = ramp.plan.start_concurrency
         self.is_over = False
         self._begin_step()
@@ -113,8 +120,8 @@ class SearchPilot:
         figures = self._step.figures(self.connections, short=short)
         self._search = self._search.after(figures)
         step = self._search.steps[-1]
-        if self._search.best == step:
-            self._best = (step, self._step.accounts.summary(figures.seconds))
+        if step.is_stable:
+            self._stable[step.number] = Standing(self._step.accounts, figures.seconds)
         following = self._search.next_concurrency
         self.is_over = following is None
         self.connections = following or self.connections
@@ -138,12 +145,10 @@ class SearchPilot:
         return SearchFindings(outcome=self._search.outcome(), steps=self._search.steps)
 
     @property
-    def summary(self) -> Summary | None:
-        """The figures of the best step: those of all steps together would be of no load at all."""
+    def standing(self) -> Standing | None:
+        """The best step: figures of all steps together would be those of no load at all."""
         best = self._search.best
-        if self._best is None or best is None or self._best[0] != best:
-            return None
-        return self._best[1]
+        return None if best is None else self._stable[best.number]
 
 
 class _StepSeconds:

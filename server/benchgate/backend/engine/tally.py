@@ -19,6 +19,8 @@ from benchgate.domain.templates import QueryKind
 from benchgate.domain.text import one_line
 from benchgate.domain.values import Value
 
+NOTICES_MAX = 10
+
 
 def now() -> datetime:
     """The time of day."""
@@ -102,6 +104,7 @@ class Tally:
     def __init__(self, clock: Callable[[], datetime] = now) -> None:
         self.lag_ns: list[int] = []
         self.oversleep_ns: list[int] = []
+        self.notices: list[str] = []
         self._clock = clock
         self._accounts = {kind: _Account() for kind in QueryKind}
         self._lag, self._oversleep = _Places(self.lag_ns), _Places(self.oversleep_ns)
@@ -123,6 +126,12 @@ class Tally:
                 self._failures[failure, kind] = group
             group.count += 1
             self._last_message = message
+
+    def noticed(self, text: str) -> None:
+        """Keep *text* for the end."""
+        with self._lock:
+            if len(self.notices) < NOTICES_MAX:
+                self.notices.append(one_line(text))
 
     def connections_changed(self, by: int) -> None:
         """Keep the number of open connections."""

@@ -4,36 +4,38 @@ from collections.abc import Sequence
 
 from benchgate.backend.engine.ledger import Ledger
 from benchgate.backend.engine.load import Load
-from benchgate.domain.findings import Findings, SearchFindings
+from benchgate.backend.engine.pilot import Pilot, Standing
+from benchgate.domain.findings import Findings
 from benchgate.domain.generator import GeneratorHealth
 from benchgate.domain.objectives import RateVerdict, judge
+from benchgate.domain.templates import FILE_TABLES
 
 
 def findings_of(
     load: Load,
     ledger: Ledger,
     *,
-    found: SearchFindings | None,
+    pilot: Pilot,
     health: GeneratorHealth,
-    lost: Sequence[str],
+    remarks: Sequence[str],
 ) -> Findings:
-    """Everything that *ledger* tells of *load*."""
-    seconds = ledger.measured_seconds
-    measured = ledger.measured
+    """Everything that *ledger* and *pilot* tell of *load*."""
+    measured, seconds = pilot.standing or Standing(ledger.measured, ledger.measured_seconds)
     kinds = measured.kinds(seconds) if seconds else ()
     silence = ledger.silence(think_time_ms=load.think_time_ms)
     rate = None
+    own: dict[str, object] = {"is_in_process": load.target.table_type in FILE_TABLES}
     if load.schedule is not None and seconds:
         rate = RateVerdict(
             target_qps=load.schedule.rate_per_s, qps=round(measured.answered / seconds, 1)
         )
-        health = health.model_copy(update={"response_p99_ms": measured.latency().percentile_ms(99)})
+        own["response_p99_ms"] = measured.latency().percentile_ms(99)
     return Findings(
         kinds=kinds,
         schedule=ledger.timekeeping.schedule,
         rate=rate,
         verdicts=judge(load.objectives, kinds) if seconds else (),
-        search=found,
-        generator=health,
-        remarks=(*lost, *([] if silence is None else [silence])),
+        search=pilot.found,
+        generator=health.model_copy(update=own),
+        remarks=(*remarks, *([] if silence is None else [silence])),
     )

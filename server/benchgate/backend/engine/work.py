@@ -101,7 +101,8 @@ class Worker:
             except BenchgateError as exc:
                 reason = str(exc)
             tasks.cancel_scope.cancel()
-        self._say(Done() if reason is None else Broken(reason=reason))
+        done = Done(notices=tuple(self._tally.notices))
+        self._say(done if reason is None else Broken(reason=reason))
 
     async def _report(self) -> None:
         await self._course.decided.wait()

@@ -6,7 +6,14 @@ Pure.
 from benchgate.backend.engine.advice import Look, Rule
 from benchgate.domain.bounds import bound_of
 from benchgate.domain.preflight import PreflightWarning, Severity, about
-from benchgate.domain.templates import FILE_TABLES, LoadMode, QueryKind, TemplateConfig, WriteTarget
+from benchgate.domain.templates import (
+    FILE_TABLES,
+    SNOWFLAKE_TABLES,
+    LoadMode,
+    QueryKind,
+    TemplateConfig,
+    WriteTarget,
+)
 from benchgate.domain.text import one_line
 
 TABLE_PLACEHOLDER = "{table}"
@@ -47,17 +54,21 @@ def _real_table(config: TemplateConfig) -> PreflightWarning | None:
 
 
 def _named_tables(config: TemplateConfig) -> PreflightWarning | None:
-    """SQL that names its table itself cannot be led to the scratch copy."""
+    """On Snowflake, SQL that names its table itself cannot be led to the scratch copy.
+
+    A copied file has nothing beside it, and PostgreSQL is asked what a statement would write.
+    """
     kinds = _kinds_beside_the_copy(config)
-    if config.write_target is WriteTarget.IN_PLACE or not kinds:
+    is_led = config.table_type not in SNOWFLAKE_TABLES
+    if config.write_target is WriteTarget.IN_PLACE or is_led or not kinds:
         return None
     return about(
         config,
         severity=Severity.HIGH,
         title="Writes Go Past the Scratch Copy",
         message=(
-            f"The SQL of {' and '.join(kinds)} names its table itself: it changes what it names "
-            "and not the scratch copy, and nothing is taken back afterwards."
+            f"The SQL of {' and '.join(kinds)} names its table itself: it would change what it "
+            "names and not the scratch copy, and is refused at the start."
         ),
         recommendations=(f"Write {TABLE_PLACEHOLDER} in the SQL in place of the table's name",),
         details={"operations": kinds, "write_target": config.write_target.value},

@@ -82,15 +82,20 @@ class Load:
         pace = self._pace = self._new_pace(begin_ns)
         for session in [*self._fleet.open.values()]:
             pace.admit(session)
-        wait, is_stopped, events = self._waits.wait, self._course.stopped.is_set, ()
+        wait, wait_for_sockets = self._waits.wait, self._waits.wait_for_sockets
+        is_stopped = self._course.stopped.is_set
+        events: Sequence[Event] = ()
         while not is_stopped() and not self._is_abandoned:
             pace.woke_ns = now_ns = perf_counter_ns()
             self._hear(events)
             if now_ns >= self._look_ns:
                 self._look(now_ns)
-            pace.begin_due()
             # What comes in after the stop is left for the close, which begins nothing.
-            events = wait(pace.due_ns)
+            if pace.is_timed:
+                pace.begin_due()
+                events = wait(pace.due_ns)
+            else:
+                events = wait_for_sockets()
 
     def abandon(self) -> None:
         """End, although the course goes on; from any thread."""

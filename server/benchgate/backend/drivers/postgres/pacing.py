@@ -20,7 +20,8 @@ Begin = Callable[[Session], bool]
 class Pace(Protocol):
     """When sessions that are free send again."""
 
-    due_ns: int  # when something is due next, if nothing else happens before
+    is_timed: bool  # at this moment something can become due by itself
+    due_ns: int  # when it is, if nothing else happens before
     woke_ns: int  # when the last wait ended: what came in before was there by then
 
     def admit(self, session: Session) -> None:
@@ -36,7 +37,7 @@ class Pace(Protocol):
         ...
 
     def begin_due(self) -> None:
-        """Begin what is due; to be called after anything has happened."""
+        """Begin what is due; to be called whenever something has happened while it is timed."""
         ...
 
     def pop_idle(self) -> Session | None:
@@ -56,6 +57,7 @@ class ClosedPace:
     """Each session sends when it has had its answer and thought about it."""
 
     def __init__(self, begin: Begin, *, fleet: Fleet, begin_ns: int, think_ns: int) -> None:
+        self.is_timed = False
         self.due_ns = NEVER
         self.woke_ns = 0
         self.freed = self._think if think_ns else Session.begin
@@ -69,20 +71,18 @@ class ClosedPace:
     def admit(self, session: Session) -> None:
         """Send at once, or when the load begins."""
         if perf_counter_ns() < self._begin_ns:
+            self.is_timed = True
             self._thinking.append((self._begin_ns, session))
         else:
             self._begin(session)
 
     def begin_due(self) -> None:
         """Let those send that have thought for long enough."""
-        thinking = self._thinking
-        if not thinking:
-            self.due_ns = NEVER
-            return
-        now_ns = perf_counter_ns()
+        thinking, now_ns = self._thinking, perf_counter_ns()
         while thinking and thinking[0][0] <= now_ns:
             self._begin(thinking.popleft()[1])
         self.due_ns = thinking[0][0] if thinking else NEVER
+        self.is_timed = bool(thinking)
 
     def pop_idle(self) -> Session | None:
         """The one that began to think last."""
@@ -98,6 +98,7 @@ class ClosedPace:
         self._fleet.ask(wanted - self._fleet.in_being)
 
     def _think(self, session: Session) -> None:
+        self.is_timed = True
         self._thinking.append((session.ended_ns + self._think_ns, session))
 
 
@@ -111,6 +112,7 @@ class OpenPace:
     def __init__(
         self, begin: Begin, *, fleet: Fleet, starts_ns: Iterator[int], recorder: Recorder
     ) -> None:
+        self.is_timed = True
         self.due_ns = NEVER
         self.woke_ns = 0
         self._begin = begin

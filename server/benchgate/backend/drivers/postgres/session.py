@@ -27,7 +27,7 @@ LIBPQ_WITH_PIECES = 170_000
 
 # Plain numbers, because comparing with an enum takes as long as taking a row.
 TUPLES_OK = int(pq.ExecStatus.TUPLES_OK)
-TUPLES_CHUNK = int(pq.ExecStatus.TUPLES_CHUNK)
+ROWS = frozenset({TUPLES_OK, int(pq.ExecStatus.TUPLES_CHUNK)})
 COMMAND_OK = int(pq.ExecStatus.COMMAND_OK)
 
 
@@ -123,15 +123,25 @@ class Session:
         while not pgconn.is_busy():
             result = pgconn.get_result()
             if result is None:
-                return self.sent_ns != NOTHING_IN_FLIGHT and self._end()
+                break
             status = result.status
-            if status == TUPLES_OK:
+            if status == TUPLES_OK and self._reader is None:
                 self._rows += result.ntuples
-                if self._reader is not None:
-                    self._read(result, self._reader)
             else:
                 self._take_other(result, status)
-        return False
+        else:
+            return False
+        self.ended_ns = ended_ns = perf_counter_ns()
+        sent_ns, self.sent_ns = self.sent_ns, NOTHING_IN_FLIGHT
+        if self.error is None and sent_ns:
+            task = self.task
+            task.note_rows(self._rows)
+            if self.due_ns:
+                task.note_response_ns(ended_ns - self.due_ns)
+            # The last one, because by it the operations are counted.
+            task.note_service_ns(ended_ns - sent_ns)
+        self._rows = 0
+        return sent_ns != NOTHING_IN_FLIGHT
 
     def _take_and_send(self) -> bool:
         """The same while a part of the operation waits for room to be sent."""
@@ -141,8 +151,8 @@ class Session:
         return self._take()
 
     def _take_other(self, result: pq.abc.PGresult, status: int) -> None:
-        """Take what is not the only, or last, piece of an answer with rows."""
-        if status == TUPLES_CHUNK:
+        """Take what is not just rows to be counted."""
+        if status in ROWS:
             self._rows += result.ntuples
             if self._reader is not None:
                 self._read(result, self._reader)
@@ -151,20 +161,6 @@ class Session:
         else:
             # Of a session that is ended, the first error is the server's word.
             self.error = self.error or error_of(result)
-
-    def _end(self) -> bool:
-        """Note the figures of the operation in flight, if it has succeeded."""
-        self.ended_ns = ended_ns = perf_counter_ns()
-        if self.error is None:
-            task = self.task
-            task.note_rows(self._rows)
-            if self.due_ns:
-                task.note_response_ns(ended_ns - self.due_ns)
-            # The last one, because by it the operations are counted.
-            task.note_service_ns(ended_ns - self.sent_ns)
-        self.sent_ns = NOTHING_IN_FLIGHT
-        self._rows = 0
-        return True
 
     def is_broken(self) -> bool:
         """Whether libpq knows that the server is gone."""

@@ -14,6 +14,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from time import perf_counter_ns
 from typing import Any, Protocol
 
@@ -24,6 +25,7 @@ NEVER = 0
 WAKE_BYTES = 4096
 
 Event = tuple[int, int]  # a socket's number, and what is up with it
+WaitForSockets = Callable[[], Sequence[Event]]
 
 # As Linux numbers them; Python has names for them from 3.13.
 CLOCK_MONOTONIC = 1
@@ -33,6 +35,9 @@ ABSOLUTE = 1
 
 class Waits(Protocol):
     """A set of sockets, an instant, and a way to be woken by another thread."""
+
+    # The same as `wait` for `NEVER`, once an instant is not waited for any more.
+    wait_for_sockets: WaitForSockets
 
     def add(self, number: int) -> None:
         """Wait for the socket of that *number* to have something to read."""
@@ -103,7 +108,8 @@ class PreciseWaits:
         self._alarm = Alarm()
         self._timer, self._set_timer = _timer()
         self._epoll = select.epoll()
-        self._poll = self._epoll.poll
+        # Without a call of Python's between it and the system.
+        self.wait_for_sockets: WaitForSockets = partial(self._epoll.poll, LOOK_EVERY_S)
         self._set_ns = NEVER
         self.add(self._alarm.number)
         self.add(self._timer)
@@ -127,7 +133,7 @@ class PreciseWaits:
         if until_ns != self._set_ns:
             self._set_timer(until_ns)
             self._set_ns = until_ns
-        return self._poll(LOOK_EVERY_S)
+        return self.wait_for_sockets()
 
     def wake(self) -> None:
         """End a wait, or the next one; from any thread."""
@@ -150,6 +156,7 @@ class PlainWaits:
     def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
         self._alarm = Alarm()
         self._selector = selector or selectors.DefaultSelector()
+        self.wait_for_sockets: WaitForSockets = partial(self.wait, NEVER)
         self.add(self._alarm.number)
 
     def add(self, number: int) -> None:

@@ -42,7 +42,7 @@ SAMPLE_LIMITS = Limits(statement=30, silence=50, answer=100)
 # a part of what is measured. Nothing is tried again under load, so that silence is the limit.
 LOAD_LIMITS = Limits(statement=30, silence=50, answer=None)
 # The rows of a hybrid table are copied one by one.
-COPY_LIMITS = Limits(statement=600, silence=50, answer=1_300)
+COPY_LIMITS = Limits(statement=150, silence=50, answer=170)
 DEFAULT_NAME = "benchgate"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 

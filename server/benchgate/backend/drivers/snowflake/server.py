@@ -19,7 +19,7 @@ from benchgate.backend.drivers.snowflake.client import (
 from benchgate.backend.drivers.snowflake.table import enter, literal
 from benchgate.domain.failures import FailureKind
 
-END_LIMIT_S = 5.0
+END_LIMIT_S = 2.0
 LOOK_AGAIN_S = 0.2
 
 # Of the most that Snowflake lists, those under way first.

@@ -73,7 +73,7 @@ class SqliteDriver:
         if not writes or assignment.first_connection:
             await load(work, assignment, recorder, course)  # One worker keeps the log for all.
             return
-        keeper = LogKeeper(assignment.target)
+        keeper = LogKeeper(assignment.target, recorder.noticed)
         await anyio.to_thread.run_sync(keeper.begin)
         try:
             await load(work, assignment, recorder, course)

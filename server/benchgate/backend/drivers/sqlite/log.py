@@ -8,6 +8,7 @@ second half is put off. What is put off has to be paid for within the run that o
 import logging
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from benchgate.backend.drivers.sqlite.file import open_file
 from benchgate.domain.text import one_line
 
 BOUND_BYTES = 64 * 2**20
+TOLD_BYTES = 2**20  # a smaller one is nothing to tell of
 LOOK_EVERY_S = 1.0
 LOCK_WAIT_MS = 250
 END_LIMIT_S = 0.3
@@ -30,9 +32,11 @@ class LogKeeper:
     Theirs close quickly therefore: only the last one to close a file writes the log back.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, noticed: Callable[[str], None]) -> None:
+        """Keep the log of *target* small; *noticed* is told how large it became."""
         path = path_of(target)
         self._target = target
+        self._noticed = noticed
         self._log_path: Path = path.with_name(path.name + "-wal")
         self._is_ready = threading.Event()
         self._is_ending = threading.Event()
@@ -51,12 +55,12 @@ class LogKeeper:
         if self._thread.is_alive():
             log.warning("%s: its log is still being written back", self._name)
         if self.peak_bytes > BOUND_BYTES:
-            log.warning(
-                "%s: its write-ahead log grew to %d MB, although it was written back all the time;"
-                " part of the work of these writes may lie after the run",
-                self._name,
-                self.peak_bytes >> 20,
+            self._noticed(
+                f"The write-ahead log grew to {self.peak_bytes >> 20} MB, although it was written "
+                "back all the time: part of the work of these writes lies after the run."
             )
+        elif self.peak_bytes >= TOLD_BYTES:
+            self._noticed(f"The write-ahead log had {self.peak_bytes >> 20} MB at most.")
 
     @property
     def _name(self) -> str:
@@ -82,7 +86,6 @@ class LogKeeper:
             if self._size() > BOUND_BYTES:
                 self._write_back(connection, "RESTART")
         self._write_back(connection, "TRUNCATE")
-        log.info("%s: its log had %d MB at most", self._name, self.peak_bytes >> 20)
 
     def _write_back(self, connection: sqlite3.Connection, mode: str) -> None:
         self.peak_bytes = max(self.peak_bytes, self._size())
