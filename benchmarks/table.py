@@ -1,5 +1,8 @@
 """What a measurement hands to the table that is printed; measures nothing itself."""
 
+from collections.abc import Sequence
+from math import ceil
+
 from pydantic import BaseModel
 
 
@@ -11,6 +14,7 @@ class Row(BaseModel, frozen=True):
     bar: float | None
     unit: str
     is_floor: bool = False  # whether the figure has to reach the bar, instead of staying below it
+    decimals: int | None = None  # None: those that are usual for the unit
 
     @property
     def holds(self) -> bool:
@@ -18,3 +22,9 @@ class Row(BaseModel, frozen=True):
         if self.bar is None:
             return True
         return self.measured >= self.bar if self.is_floor else self.measured <= self.bar
+
+
+def percentile(figures: Sequence[float], pct: float) -> float:
+    """The least of *figures* that *pct* percent of them do not exceed."""
+    place = max(1, ceil(len(figures) * pct / 100))
+    return sorted(figures)[place - 1]
