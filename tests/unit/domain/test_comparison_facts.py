@@ -61,6 +61,7 @@ LISTED_CHANGES: list[dict[str, Any]] = [
     {"template_name": "Other"},
     {"config": config_of(duration=61)},
     {"connection": None},
+    {"copies_writes": True},
     {"estimated_cost": Cost(credits=1, basis=CostBasis.RATE)},
     {"warnings": (MEDIUM,)},
     {"can_proceed": False},

@@ -142,7 +142,7 @@ TEMPLATE: dict[str, Any] = {
         "table_name": "t",
         "custom_point_lookup_pct": 100,
         "scaling": {"mode": "AUTO", "patience": 3},
-        "guardrails": {"enabled": True, "limit": None},
+        "alarms": {"enabled": True, "limit": None},
     },
     "created_at": "2026-01-01T00:00:00Z",
     "updated_at": "2026-01-01T00:00:00Z",
@@ -167,12 +167,12 @@ async def test_a_template_is_saved_as_it_was_read_and_with_no_defaults_of_ours(
 @respx.mock
 async def test_a_template_that_holds_no_number_is_saved_without_it(backend: Backend) -> None:
     """Not every backend writes JSON; what it means by this nobody knows."""
-    text = json.dumps(TEMPLATE | {"config": TEMPLATE["config"] | {"guardrails": float("nan")}})
+    text = json.dumps(TEMPLATE | {"config": TEMPLATE["config"] | {"alarms": float("nan")}})
     respx.get(f"{URL}/api/templates/a").respond(text=text)
     saved = respx.post(f"{URL}/api/templates/").respond(201, json=TEMPLATE)
     read = await backend.template("a")
     await backend.save_template(TemplateDraft(template_name="o", config=read.config))
-    assert json.loads(saved.calls.last.request.content)["config"]["guardrails"] is None
+    assert json.loads(saved.calls.last.request.content)["config"]["alarms"] is None
 
 
 @respx.mock
