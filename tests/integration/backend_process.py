@@ -7,15 +7,20 @@ import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import anyio
 import anyio.to_thread
 import httpx
+import psutil
+from httpx_ws import AsyncWebSocketSession, WebSocketDisconnect, aconnect_ws
 
 from benchgate.backend.presence import Presence
 from benchgate.domain.rendezvous import BackendRecord
 from tests.unit.backend.scripted import eventually
 
 END_SECONDS_MAX = 10
+WATCH_SECONDS_MAX = 90
 
 
 def command(data_dir: Path, *arguments: str) -> list[str]:
@@ -100,3 +105,39 @@ async def run_to_end(data_dir: Path, *arguments: str) -> subprocess.CompletedPro
         )
 
     return await anyio.to_thread.run_sync(call)
+
+
+@asynccontextmanager
+async def watched(
+    process: BackendProcess, path: str, headers: Mapping[str, str] | None = None
+) -> AsyncGenerator[AsyncWebSocketSession]:
+    """Its WebSocket at *path*."""
+    url = process.record.url.replace("http", "ws", 1) + path
+    with anyio.fail_after(WATCH_SECONDS_MAX):
+        async with process.client(headers) as http, aconnect_ws(url, http) as socket:
+            yield socket
+
+
+async def frames_of(process: BackendProcess, run_id: str) -> list[dict[str, Any]]:
+    """Every frame until the server closes, which it does with the code of a normal end."""
+    frames: list[dict[str, Any]] = []
+    async with watched(process, f"/ws/runs/{run_id}/metrics") as socket:
+        try:
+            while True:
+                frames.append(await socket.receive_json())
+        except WebSocketDisconnect as closed:
+            assert closed.code == 1000  # noqa: PT017 - the last of many receives raises it
+    return frames
+
+
+def workers_of(process: BackendProcess) -> list[psutil.Process]:
+    """The processes that the backend has started."""
+    return psutil.Process(process.process.pid).children(recursive=True)
+
+
+def are_gone(workers: list[psutil.Process]) -> bool:
+    """Whether none of them runs; one that nobody has buried yet does not run."""
+    try:
+        return not any(w.is_running() and w.status() != psutil.STATUS_ZOMBIE for w in workers)
+    except psutil.NoSuchProcess:  # it went between the two looks
+        return False

@@ -66,6 +66,9 @@ def driver_for(table_type: TableType) -> Driver:
 class ScriptedDriver:
     """Answers each operation of its script at once."""
 
+    async def greet(self, target: Target) -> str:
+        return "a script"
+
     def workers_max(self, workload: tuple[QueryShare, ...]) -> int | None:
         return None
 

@@ -8,13 +8,12 @@ from typing import Any
 
 import anyio
 import httpx
-import psutil
 import pytest
 
 from benchgate.backend.engine.conductor import CRASHED, SHUT_DOWN
 from benchgate.backend.presence import Presence
 from benchgate.domain.rendezvous import EXIT_ALREADY_RUNNING, LOCK_FILE, LOG_FILE, RECORD_FILE
-from tests.integration.backend_process import BackendProcess, backend, run_to_end
+from tests.integration.backend_process import are_gone, backend, run_to_end, workers_of
 from tests.unit.backend.scripted import draft, eventually, new_run, orders, until, until_status
 
 pytestmark = pytest.mark.anyio
@@ -27,19 +26,6 @@ async def started_run(http: httpx.AsyncClient, folder: Path, **config: Any) -> s
     assert (await http.post(f"/api/runs/{run_id}/start")).status_code == 202
     await until(http, run_id, lambda seen: bool(seen["metrics"] and seen["metrics"]["qps"]))
     return run_id
-
-
-def workers_of(process: BackendProcess) -> list[psutil.Process]:
-    """The processes that the backend has started."""
-    return psutil.Process(process.process.pid).children(recursive=True)
-
-
-def are_gone(workers: list[psutil.Process]) -> bool:
-    """Whether none of them runs; one that nobody has buried yet does not run."""
-    try:
-        return not any(w.is_running() and w.status() != psutil.STATUS_ZOMBIE for w in workers)
-    except psutil.NoSuchProcess:  # it went between the two looks
-        return False
 
 
 async def test_the_record_is_the_users_alone_and_leads_to_the_backend(tmp_path: Path) -> None:
@@ -103,7 +89,7 @@ async def test_a_signal_ends_an_active_run_truthfully(tmp_path: Path) -> None:
         async with process.client() as http:
             run_id = await started_run(http, tmp_path)
         workers = workers_of(process)
-        with anyio.fail_after(5):
+        with anyio.fail_after(15):
             assert await process.told(signal.SIGTERM) == 0
         assert are_gone(workers)
     async with backend(tmp_path) as process, process.client() as http:
@@ -129,7 +115,7 @@ async def test_a_killed_backend_leaves_a_failed_run_and_no_worker(tmp_path: Path
 
 
 async def test_an_idle_backend_ends_but_not_under_an_active_run(tmp_path: Path) -> None:
-    async with backend(tmp_path, "--idle-seconds", "0.5") as process:
+    async with backend(tmp_path, "--idle-seconds", "2") as process:
         async with process.client() as http:
             run_id = await started_run(http, tmp_path, duration=2, warmup=0)
             await until_status(http, run_id, "COMPLETED")

@@ -2,49 +2,20 @@
 
 import signal
 import sqlite3
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from httpx_ws import (
-    AsyncWebSocketSession,
-    WebSocketDisconnect,
-    WebSocketNetworkError,
-    WebSocketUpgradeError,
-    aconnect_ws,
-)
+from httpx_ws import WebSocketDisconnect, WebSocketNetworkError, WebSocketUpgradeError
 
 from benchgate.backend.app import create_app
-from tests.integration.backend_process import BackendProcess, backend
+from tests.integration.backend_process import backend, frames_of, watched
 from tests.integration.servers import PostgresServer
 from tests.unit.backend.scripted import IDENTITY, draft, new_run, orders, served, until_status
 
 pytestmark = pytest.mark.anyio
-
-
-@asynccontextmanager
-async def watched(
-    process: BackendProcess, path: str, headers: Mapping[str, str] | None = None
-) -> AsyncGenerator[AsyncWebSocketSession]:
-    url = process.record.url.replace("http", "ws", 1) + path
-    with anyio.fail_after(30):
-        async with process.client(headers) as http, aconnect_ws(url, http) as socket:
-            yield socket
-
-
-async def frames_of(process: BackendProcess, run_id: str) -> list[dict[str, Any]]:
-    """Every frame until the server closes, which it does with the code of a normal end."""
-    frames: list[dict[str, Any]] = []
-    async with watched(process, f"/ws/runs/{run_id}/metrics") as socket:
-        try:
-            while True:
-                frames.append(await socket.receive_json())
-        except WebSocketDisconnect as closed:
-            assert closed.code == 1000  # noqa: PT017 - the last of many receives raises it
-    return frames
 
 
 async def test_a_real_run_is_measured_from_start_to_end(tmp_path: Path) -> None:
@@ -75,9 +46,13 @@ async def test_a_real_run_is_measured_from_start_to_end(tmp_path: Path) -> None:
     assert summary["average_qps"] == pytest.approx(expected_qps, rel=0.01)
     assert [point["warmup"] for point in series["snapshots"]][:1] == [True]
     assert series["count"] == len(series["snapshots"]) >= 3
+    written = {one["kind"]: one["rows_written"] for one in done["findings"]["kinds"]}
+    assert written["INSERT"] > 0
+    assert written["UPDATE"] > 0
+    # All of it went to a copy.
     with closing(sqlite3.connect(database)) as connection:
         rows = connection.execute("SELECT count(*) FROM orders").fetchone()[0]
-    assert rows > 50
+    assert rows == 50
 
 
 async def test_a_stopped_run_keeps_what_it_measured(tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ async def test_writers_of_the_same_row_are_told_of_their_conflict(file: DuckdbDa
     async with driven(assignment(file.target("items"), workload, connections=4), notes):
         await until(lambda: len(notes.failures) > 3 and len(notes.answered) > 3)
     kinds = {(kind, failure) for kind, failure, _ in notes.failures}
-    assert kinds == {(UPDATE, FailureKind.LOCK)}
+    assert kinds == {(UPDATE, FailureKind.SERIALIZATION)}
     assert set(notes.meter(UPDATE).rows) == {1}
 
 

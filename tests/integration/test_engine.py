@@ -1,27 +1,28 @@
 """Whole loads, with worker processes, on real databases."""
 
 import os
+import re
 import signal
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
-import psutil
 import pytest
 
 from benchgate.backend.drivers.port import Target
-from benchgate.backend.engine.crew import application_name, drive
+from benchgate.backend.engine.assignments import application_name
 from benchgate.backend.engine.ledger import DEAD_AFTER_S
-from benchgate.backend.engine.load import Load, Outcome, Tick
+from benchgate.backend.engine.load import Load, Tick
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.runs import Phase
-from benchgate.domain.templates import QueryKind, QueryShare
+from benchgate.domain.templates import QueryKind
+from tests.integration.crews import Ear, carry_out, load_of, make_items, runs, workers, workers_of
 from tests.integration.databases import (
     ALL_KINDS,
-    NUMBERS,
     Database,
+    DuckdbDatabase,
     SqliteDatabase,
     only,
     until,
@@ -31,80 +32,6 @@ from tests.integration.servers import PostgresServer
 pytestmark = pytest.mark.anyio
 
 LOOKUP = QueryKind.POINT_LOOKUP
-
-
-class Ear:
-    """An observer that keeps what it hears, and can act on a tick."""
-
-    def __init__(self, on_tick: Callable[[Tick], Awaitable[None]] | None = None) -> None:
-        self.heard: list[str] = []
-        self.ticks: list[Tick] = []
-        self._on_tick = on_tick
-
-    async def ready(self) -> None:
-        self.heard.append("ready")
-
-    async def ticked(self, tick: Tick) -> None:
-        self.ticks.append(tick)
-        if self._on_tick is not None:
-            await self._on_tick(tick)
-
-    async def draining(self) -> None:
-        self.heard.append("draining")
-
-
-def load_of(
-    target: Target, workload: Sequence[QueryShare], *, warmup_s: int = 0, duration_s: int = 1
-) -> Load:
-    return Load(
-        run_id=f"run-{target.table_name}",
-        target=target,
-        workload=tuple(workload),
-        connections=4,
-        connections_at_start=4,
-        think_time_ms=0,
-        warmup_seconds=warmup_s,
-        duration_seconds=duration_s,
-        seed=7,
-    )
-
-
-async def carry_out(load: Load, ear: Ear, stop: anyio.Event | None = None) -> Outcome:
-    with anyio.fail_after(60):
-        outcome = await drive(load, stop=stop or anyio.Event(), observer=ear)
-    assert workers() == [], "a worker outlived its load"
-    return outcome
-
-
-def workers() -> list[psutil.Process]:
-    """The worker processes of this process."""
-    return workers_of(os.getpid())
-
-
-def workers_of(pid: int) -> list[psutil.Process]:
-    return [child for child in psutil.Process(pid).children() if is_worker(child)]
-
-
-def is_worker(process: psutil.Process) -> bool:
-    try:
-        return runs(process) and any("engine.worker" in part for part in process.cmdline())
-    except psutil.NoSuchProcess:
-        return False
-
-
-def runs(process: psutil.Process) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def make_items(database: Database | PostgresServer, table: str = "items") -> None:
-    database.sql(
-        f"DROP TABLE IF EXISTS {table}",
-        f"CREATE TABLE {table} (id integer PRIMARY KEY, label text)",
-        f"{NUMBERS} INSERT INTO {table} SELECT i, 'item ' || i FROM n",
-    )
 
 
 @pytest.fixture
@@ -120,7 +47,9 @@ async def test_a_run_is_warmed_up_measured_and_added_up(database: Database) -> N
     load = load_of(database.target("mixed"), ALL_KINDS, warmup_s=1, duration_s=2)
     outcome = await carry_out(load, ear)
     assert outcome.failure is None
-    assert outcome.errors == ()
+    # Two transactions of DuckDB's that meet at one row do not wait for each other.
+    may_fail = {FailureKind.SERIALIZATION} if isinstance(database, DuckdbDatabase) else set[str]()
+    assert {row.summary for row in outcome.errors} <= may_fail
     assert ear.heard == ["ready", "draining"]
     assert [tick.phase for tick in ear.ticks] == [
         Phase.WARMUP,
@@ -215,7 +144,7 @@ async def test_errors_are_counted_by_kind_with_the_first_message(database: Datab
     assert 40 < outcome.summary.error_rate < 60
     (row,) = outcome.errors
     assert (row.query_type, row.summary, row.level) == ("INSERT", "constraint", "WARNING")
-    assert "unique" in row.message.lower()
+    assert re.search("unique|duplicate", row.message.lower())
     assert row.count > 10
     assert row.earliest_occurrence is not None
 
@@ -226,7 +155,7 @@ async def test_a_run_in_which_nothing_works_fails_with_the_reason(database: Data
     outcome = await carry_out(load_of(database.target("items"), clash), Ear())
     assert outcome.failure is not None
     assert outcome.failure.startswith("Nothing worked at the end: ")
-    assert "unique" in outcome.failure.lower()
+    assert re.search("unique|duplicate", outcome.failure.lower())
 
 
 async def test_a_server_that_stops_in_the_middle_fails_the_run(

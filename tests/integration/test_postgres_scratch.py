@@ -1,5 +1,7 @@
 """Scratch copies on a real PostgreSQL server: made whole or not at all, and removed if ours."""
 
+import anyio
+import anyio.to_thread
 import pytest
 from psycopg.sql import SQL, Identifier
 
@@ -13,8 +15,11 @@ from benchgate.backend.drivers.postgres.scratch import (
     scratch_of,
 )
 from benchgate.errors import DatabaseError
+from tests.integration.databases import until
 from tests.integration.servers import PostgresServer
 from tests.integration.sessions import new_name, new_role, session
+
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
@@ -170,6 +175,30 @@ def test_an_original_that_somebody_holds_locked_is_not_waited_for_in_vain(
     with session(postgres.reference) as holder, holder.transaction():
         holder.execute(f"LOCK TABLE {items.table_name}".encode())
         assert "lock timeout" in str(failure(postgres, items))
+
+
+def waiting(server: PostgresServer, for_what: str) -> int:
+    """How many sessions wait for a lock of that kind."""
+    return int(server.sql(f"SELECT count(*) FROM pg_stat_activity WHERE wait_event = '{for_what}'"))
+
+
+async def test_a_copy_that_is_still_being_made_is_removed_when_it_is_there(
+    postgres: PostgresServer, items: Target
+) -> None:
+    scratch = scratch_of(items, new_name("run"))
+
+    def made() -> None:
+        with session(postgres.reference) as connection:
+            make(connection, items, scratch)
+
+    async with anyio.create_task_group() as tasks:
+        with session(postgres.reference) as holder, holder.transaction():
+            holder.execute(f"LOCK TABLE {items.table_name}".encode())
+            tasks.start_soon(anyio.to_thread.run_sync, made)
+            await until(lambda: waiting(postgres, "relation") == 1)
+            tasks.start_soon(anyio.to_thread.run_sync, dropped, postgres, scratch)
+            await until(lambda: waiting(postgres, "advisory") == 1)
+    assert schemas(postgres, scratch) == 0
 
 
 def test_nothing_is_left_of_a_copy_that_fails_at_its_last_row(

@@ -59,6 +59,7 @@ PAST = (HIGH, "Writes Go Past the Scratch Copy")
         (writing(custom_insert_query="INSERT INTO orders VALUES (?)", **IN_PLACE), [REAL]),
         (writing(custom_point_lookup_query="SELECT 1 FROM orders"), []),
         (config_of(custom_update_query=BESIDE), []),
+        (writing(custom_insert_query="INSERT INTO orders VALUES (?)", table_type="SQLITE"), []),
     ],
 )
 def test_what_changes_nobodys_copy_is_a_high_warning(

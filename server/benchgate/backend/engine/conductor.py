@@ -182,8 +182,10 @@ class Conductor:
 
     async def _driven(self, run: Run, active: ActiveRun, observer: RunObserver) -> Outcome:
         """What the load came to, with what could not be taken away after it."""
-        async with self._preparation.prepared(run) as prepared:
-            outcome = await self._drive(prepared.load, stop=active.stop, observer=observer)
+        outcome = Outcome(summary=None, measured_seconds=0, elapsed_seconds=0)
+        async with self._preparation.prepared(run, active.stop) as prepared:
+            if prepared.load is not None:
+                outcome = await self._drive(prepared.load, stop=active.stop, observer=observer)
         if prepared.remark is None:
             return outcome
         findings = outcome.findings or Findings()

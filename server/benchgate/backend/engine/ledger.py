@@ -148,6 +148,17 @@ class Ledger:
             "answer took; what was under way then is in no figure."
         )
 
+    def refusal(self) -> str | None:
+        """What explains connections that are missing: the database has no more of them."""
+        refused = self._errors.get((FailureKind.RESOURCES, None))
+        if refused is None:
+            return None
+        times = "once" if refused.count == 1 else f"{refused.count:,} times"
+        return (
+            f"A further connection was refused {times} ({refused.message}); the load went on "
+            "with those that it had."
+        )
+
     def summary(self) -> Summary | None:
         """The figures of the measurement; None when it never began."""
         return self._measured.summary(self.measured_seconds) if any(self._measured_ns) else None

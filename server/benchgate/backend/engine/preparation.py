@@ -6,8 +6,10 @@ leaves nothing for ever: the next one removes what is recorded, and nothing else
 """
 
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
@@ -19,19 +21,24 @@ from benchgate.backend.engine.load import Load
 from benchgate.backend.engine.record import Record
 from benchgate.backend.engine.target import load_of, target_of
 from benchgate.backend.runs import Run
-from benchgate.domain.templates import LoadMode, TableType, TemplateConfig
+from benchgate.domain.templates import LoadMode, QueryShare, TableType, TemplateConfig
 from benchgate.domain.text import one_line
 from benchgate.errors import BenchgateError
 
 DROP_SECONDS_MAX = 15
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 
 class Prepared:
-    """A load that can begin; `remark` says what could not be taken away after it."""
+    """A load that can begin, or None where a stop came first.
 
-    def __init__(self, load: Load) -> None:
+    `remark` says what could not be taken away after it.
+    """
+
+    def __init__(self, load: Load | None) -> None:
         self.load = load
         self.remark: str | None = None
 
@@ -52,15 +59,17 @@ class Preparation:
         self._drivers = drivers
 
     @asynccontextmanager
-    async def prepared(self, run: Run) -> AsyncGenerator[Prepared]:
+    async def prepared(self, run: Run, stop: anyio.Event) -> AsyncGenerator[Prepared]:
         """The load of *run*, whose target is there as long as this lasts.
+
+        What it takes is given up as soon as *stop* is set.
 
         Raises:
             BenchgateError: there is no target to load, or no copy of it can be made.
         """
         target = await anyio.to_thread.run_sync(target_of, run.config, self._connections)
-        load = load_of(run, target, search_limit=await self._search_limit(run.config, target))
-        if not run.config.copies_writes:
+        load = await _unless(stop, partial(self._load, run, target))
+        if load is None or not run.config.copies_writes:
             yield Prepared(load)
             return
         driver = self._drivers(run.config.table_type)
@@ -68,13 +77,17 @@ class Preparation:
         prepared = Prepared(load.model_copy(update={"target": scratch}))
         try:
             await self._record.note_scratch(run.run_id, scratch)
-            await driver.make_scratch(target, scratch)
-            # What writes past the copy shows only when the copy is there.
-            await driver.check(scratch, run.config.workload)
+            copy = partial(_copy, driver, target, scratch, workload=run.config.workload)
+            if await _unless(stop, copy) is None:
+                prepared.load = None
             yield prepared
         finally:
             with anyio.CancelScope(shield=True):
                 prepared.remark = await self._drop(run.run_id, scratch, driver)
+
+    async def _load(self, run: Run, target: Target) -> Load:
+        limit = await self._search_limit(run.config, target)
+        return load_of(run, target, search_limit=limit)
 
     async def _search_limit(self, config: TemplateConfig, target: Target) -> int | None:
         """How far a search may go on the server of *target*; None for any other load."""
@@ -107,6 +120,36 @@ class Preparation:
                 "the backend tries again at its next start."
             )
         return None
+
+
+async def _copy(
+    driver: Driver, target: Target, scratch: Target, *, workload: tuple[QueryShare, ...]
+) -> Target:
+    await driver.make_scratch(target, scratch)
+    # What writes past the copy shows only when the copy is there.
+    await driver.check(scratch, workload)
+    return scratch
+
+
+async def _unless(stop: anyio.Event, work: Callable[[], Awaitable[T]]) -> T | None:
+    """What *work* comes to; None where *stop* was set before, and the work was given up."""
+    found: T | None = None
+    refusal: BenchgateError | None = None
+    async with anyio.create_task_group() as tasks:
+
+        async def heed_stop() -> None:
+            await stop.wait()
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(heed_stop)
+        try:
+            found = await work()
+        except BenchgateError as exc:
+            refusal = exc  # A task group would wrap it.
+        tasks.cancel_scope.cancel()
+    if refusal is not None:
+        raise refusal
+    return found
 
 
 def shown(target: Target) -> str:

@@ -22,7 +22,7 @@ def findings_of(
     """Everything that *ledger* and *pilot* tell of *load*."""
     measured, seconds = pilot.standing or Standing(ledger.measured, ledger.measured_seconds)
     kinds = measured.kinds(seconds) if seconds else ()
-    silence = ledger.silence(think_time_ms=load.think_time_ms)
+    seen = (ledger.refusal(), ledger.silence(think_time_ms=load.think_time_ms))
     rate = None
     own: dict[str, object] = {"is_in_process": load.target.table_type in FILE_TABLES}
     if load.schedule is not None and seconds:
@@ -37,5 +37,5 @@ def findings_of(
         verdicts=judge(load.objectives, kinds) if seconds else (),
         search=pilot.found,
         generator=health.model_copy(update=own),
-        remarks=(*remarks, *([] if silence is None else [silence])),
+        remarks=(*remarks, *(remark for remark in seen if remark is not None)),
     )

@@ -76,6 +76,9 @@ def _named_tables(config: TemplateConfig) -> PreflightWarning | None:
 
 
 def _kinds_beside_the_copy(config: TemplateConfig) -> list[QueryKind]:
+    # The copy of a file has all its tables, under their own names.
+    if config.table_type in FILE_TABLES:
+        return []
     own = (share for share in config.workload if share.writes and share.sql)
     return [share.kind for share in own if TABLE_PLACEHOLDER not in (share.sql or "")]
 

@@ -45,6 +45,9 @@ OWN_SCHEMA = re.compile(
     rf"{PREFIX}([a-z0-9_]{{0,{READABLE_CHARACTERS}}}_[0-9a-f]{{{DIGEST_CHARACTERS}}})"
 )
 
+# Held while a copy is being made, which nobody else sees before it is there: whoever is to remove
+# it waits for what may come of a maker that has been cut off.
+MAKING = SQL("SELECT pg_advisory_xact_lock(hashtextextended({}, 0))")
 IS_MARKED = """
 SELECT 1 FROM pg_namespace AS n
  WHERE n.nspname = %s AND obj_description(n.oid, 'pg_namespace') = %s
@@ -99,6 +102,7 @@ def make(
     try:
         with connection.transaction():
             steps.run(LOCK_LIMIT)
+            steps.run(MAKING.format(Literal(scratch.schema_name)))
             steps.run(SQL("CREATE SCHEMA {}").format(schema))
             steps.run(SQL("COMMENT ON SCHEMA {} IS {}").format(schema, Literal(mark)))
             copy_table(steps, target, scratch)
@@ -119,6 +123,7 @@ def drop(connection: psycopg.Connection[Any], scratch: Target) -> None:
     """
     place = Identifier(scratch.schema_name, scratch.table_name)
     try:
+        _await_maker(connection, scratch)
         _remove(connection, scratch, SQL("DROP TABLE IF EXISTS {}").format(place))
         schema = Identifier(scratch.schema_name)
         _remove(connection, scratch, SQL("DROP SCHEMA IF EXISTS {}").format(schema))
@@ -170,6 +175,13 @@ def _settle(connection: psycopg.Connection[Any], scratch: Target) -> None:
     place = Identifier(scratch.schema_name, scratch.table_name)
     with suppress(psycopg.Error):
         connection.execute(SQL("VACUUM {}").format(place))
+
+
+def _await_maker(connection: psycopg.Connection[Any], scratch: Target) -> None:
+    # In a transaction of its own, because one may see only what was there when it began.
+    with connection.transaction():
+        connection.execute(LOCK_LIMIT)
+        connection.execute(MAKING.format(Literal(scratch.schema_name)))
 
 
 def _remove(connection: psycopg.Connection[Any], scratch: Target, statement: Composed) -> None:
