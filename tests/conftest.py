@@ -6,6 +6,7 @@ settings.register_profile("benchgate", derandomize=True, deadline=None)
 settings.load_profile("benchgate")
 
 
-@pytest.fixture
+# Of the session, so that fixtures which several tests share may be asynchronous, too.
+@pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"

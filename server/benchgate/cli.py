@@ -5,12 +5,14 @@ is called.
 """
 
 import argparse
+import gc
 import io
 import os
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -174,9 +176,24 @@ def _folder(text: str) -> Path:
     return Path(text).expanduser().absolute()
 
 
+@contextmanager
+def _importing() -> Generator[None]:
+    """No search for garbage among what is imported inside, then or later.
+
+    All of it stays to the end, and to look through it takes a fifth of the time of a short command.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def _serve(options: argparse.Namespace) -> int:
-    from benchgate import settings  # noqa: PLC0415 - start-up imports little
-    from benchgate.gate.server import serve  # noqa: PLC0415
+    with _importing():
+        from benchgate import settings  # noqa: PLC0415 - start-up imports little
+        from benchgate.gate.server import serve  # noqa: PLC0415
 
     loaded = settings.load()
     if options.transport == "stdio" and os.isatty(STANDARD_INPUT):
@@ -188,9 +205,10 @@ def _serve(options: argparse.Namespace) -> int:
 def _backend(options: argparse.Namespace) -> int:
     if options.stop or options.restart:
         return _end(options, _data_dir(options))
-    from benchgate import settings  # noqa: PLC0415 - start-up imports little
-    from benchgate.backend.lifetime import IDLE_SECONDS  # noqa: PLC0415
-    from benchgate.backend.process import run_backend  # noqa: PLC0415
+    with _importing():
+        from benchgate import settings  # noqa: PLC0415 - start-up imports little
+        from benchgate.backend.lifetime import IDLE_SECONDS  # noqa: PLC0415
+        from benchgate.backend.process import run_backend  # noqa: PLC0415
 
     loaded = settings.load()
     return run_backend(
@@ -204,7 +222,8 @@ def _backend(options: argparse.Namespace) -> int:
 
 
 def _end(options: argparse.Namespace, data_dir: Path) -> int:
-    from benchgate.backend.owner import Owner  # noqa: PLC0415 - start-up imports little
+    with _importing():
+        from benchgate.backend.owner import Owner  # noqa: PLC0415 - start-up imports little
 
     owner = Owner(data_dir)
     was_running = owner.stop(force=options.force)
@@ -216,8 +235,9 @@ def _end(options: argparse.Namespace, data_dir: Path) -> int:
 
 
 def _approvals(options: argparse.Namespace) -> int:
-    from benchgate import settings  # noqa: PLC0415 - start-up imports little
-    from benchgate.gate.approvals import terminal  # noqa: PLC0415 - imports SQLAlchemy
+    with _importing():
+        from benchgate import settings  # noqa: PLC0415 - start-up imports little
+        from benchgate.gate.approvals import terminal  # noqa: PLC0415 - imports SQLAlchemy
 
     _print_whatever_comes()
     loaded = settings.load()
@@ -231,9 +251,10 @@ def _approvals(options: argparse.Namespace) -> int:
 def _audit(options: argparse.Namespace) -> int:
     if options.head is not None and not options.verify:
         options.usage_error("--head goes with --verify")
-    from benchgate import settings  # noqa: PLC0415 - start-up imports little
-    from benchgate.gate.approvals import audit  # noqa: PLC0415 - imports SQLAlchemy
-    from benchgate.gate.home import GateHome  # noqa: PLC0415
+    with _importing():
+        from benchgate import settings  # noqa: PLC0415 - start-up imports little
+        from benchgate.gate.approvals import audit  # noqa: PLC0415 - imports SQLAlchemy
+        from benchgate.gate.home import GateHome  # noqa: PLC0415
 
     _print_whatever_comes()
     home = GateHome(settings.load())

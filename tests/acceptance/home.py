@@ -19,15 +19,19 @@ from benchgate.settings import Settings
 START_SECONDS_MAX = 20
 STOP_SECONDS_MAX = 10
 ROWS = 2_000
+# Between operations, so that the load leaves the machine to the test.
+THINK_MS = 5
 
+# Over one connection, because each of several would have a worker process of its own.
 POINT_LOOKUPS: Mapping[str, Any] = {
     "table_type": "SQLITE",
     "schema": "main",
     "table_name": "orders",
     "custom_point_lookup_pct": 100,
-    "concurrent_connections": 2,
+    "concurrent_connections": 1,
     "duration": 1,
     "warmup": 0,
+    "think_time": THINK_MS,
 }
 
 

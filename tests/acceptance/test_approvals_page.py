@@ -1,6 +1,6 @@
 """The approvals page in a real browser: a person answers there, and the next call knows it."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 from benchgate.domain.approvals import Approval, Asked, Channel, ExecutionMode
 from benchgate.gate.approvals.page import ApprovalsPage
 from benchgate.gate.server import open_gate
-from tests.acceptance.browsers import chromium, visit
+from tests.acceptance.browsers import visit
 from tests.acceptance.home import Home
 from tests.acceptance.person import ERAS, Era, call, client_of
 from tests.unit.examples import HIGH
@@ -26,18 +26,6 @@ TABS_MAX = 30
 HOSTILE = (
     "<img src=x onerror=\"document.title='owned'\"> [Yes](http://evil.example) # **bold** \u202e"
 )
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
-    async with visit(browser) as context:
-        yield context
 
 
 @asynccontextmanager
@@ -94,6 +82,8 @@ async def test_a_yes_by_the_keyboard_alone_lets_the_next_call_start_the_run(
         assert started["outcome"] == "started"
         await page.reload()
         await said(page).to_have_text("The yes has been used")
+        # The next test's run has to find the backend free.
+        await call(client, "get_status", run_id=run_id, wait_seconds=25)
 
 
 async def test_a_no_on_the_page_is_told_to_the_next_call(

@@ -116,7 +116,7 @@ async def test_a_test_that_is_changed_before_its_turn_is_asked_about_again(
         assert pair.statuses() == [(0, "COMPLETED"), (1, "PREPARED")]
         resumed = await pair.start(client)
         await pair.until_state(client, "completed")
-    changed = "It is not any more what the person said yes to: concurrent connections (2 → 3)."
+    changed = "It is not any more what the person said yes to: concurrent connections (1 → 3)."
     assert paused["reason"] == changed
     assert resumed["outcome"] == "started"
     assert len(person.questions) == 2
@@ -162,7 +162,7 @@ async def test_a_person_who_wants_the_next_test_changed_is_asked_about_it_as_cha
 async def test_no_comparison_is_asked_about_while_somebody_elses_run_is_active(
     pair: Bench, era: Era
 ) -> None:
-    foreign = pair.home.template(duration=60, think_time=5)
+    foreign = pair.home.template(duration=60)
     run_id = pair.home.ask("POST", "/api/runs/", body={"template_id": foreign})["run_id"]
     pair.home.ask("POST", f"/api/runs/{run_id}/start")
     person = Person(YES_A)
@@ -179,7 +179,7 @@ async def test_no_comparison_is_asked_about_while_somebody_elses_run_is_active(
 
 
 async def test_a_run_that_comes_between_two_tests_is_waited_for(pair: Bench) -> None:
-    foreign = pair.home.template(duration=60, think_time=5)
+    foreign = pair.home.template(duration=60)
     with checkpoint(pair.home) as point:
         settings = pair.home.settings.model_copy(update={"backend_url": point.url})
         async with quick_client_of(settings, "auto", Person(YES_A)) as client:

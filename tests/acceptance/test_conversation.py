@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("era", ERAS)]
 
 async def test_a_benchmark_is_run_from_its_template_to_its_hand_over(home: Home, era: Era) -> None:
     person = Person(YES)
-    template_id = home.template("nightly lookups", warmup=1, duration=2)
+    template_id = home.template("nightly lookups", warmup=1, duration=2, concurrent_connections=2)
     async with client_of(home.settings, era, person) as client:
         listed = await call(client, "list_templates", name_contains="NIGHTLY")
         assert template_id in [line["template_id"] for line in listed["templates"]]

@@ -1,13 +1,11 @@
 """A run's page in a real browser: opened by its link, drawn by its WebSocket, closed to others."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tests.acceptance.browsers import chromium, visit
 from tests.acceptance.dashboards import STICKS_OUT, link, opened, served
 from tests.integration.backend_process import backend
 from tests.unit.backend.scripted import (
@@ -21,19 +19,6 @@ from tests.unit.backend.scripted import (
 )
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
-    """A person's browser; its pages may neither break nor ask any other server."""
-    async with visit(browser) as context:
-        yield context
 
 
 async def line(page: Page, name: str) -> str:

@@ -1,6 +1,6 @@
 """What was found of a run, on its page in a real browser: while it loads, and when it has ended."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, expect
 from benchgate.backend.engine.load import Tick
 from benchgate.domain.findings import Findings, Position, SearchFindings
 from benchgate.domain.search import SearchEnd, SearchOutcome
-from tests.acceptance.browsers import chromium, visit
+from tests.acceptance.browsers import visit
 from tests.acceptance.dashboards import STICKS_OUT, link, opened, served
 from tests.unit.backend.found import FELL, OPEN_LOOP, ROSE, SEARCHED
 from tests.unit.backend.scripted import (
@@ -27,12 +27,6 @@ pytestmark = pytest.mark.anyio
 
 NONE = "\u2013"
 SECTIONS = ("notes", "search", "objectives", "schedule", "kinds", "after")
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
 
 
 @asynccontextmanager

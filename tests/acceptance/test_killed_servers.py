@@ -29,10 +29,13 @@ STEPS = {
     "with the start sent": ("POST /api/runs/{run_id}/start", True, 0, 0),
     "with the start answered": ("GET /api/tests/{run_id}/", False, 0, 0),
 }
+# How a question goes out and how its answer comes back differs between the eras; what follows the
+# yes is the server's own and the same in both, so its trials are of one.
+ASKED = {"while it asks", "with the yes recorded"}
+TRIALS = [(step, era) for step in STEPS for era in (ERAS if step in ASKED else ERAS[:1])]
 
 
-@pytest.mark.parametrize("era", ERAS)
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(("step", "era"), TRIALS)
 async def test_a_killed_gate_leaves_one_start_or_none_and_a_whole_record(
     home: Home, tmp_path: Path, era: Era, step: str
 ) -> None:

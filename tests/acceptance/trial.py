@@ -24,8 +24,7 @@ TESTS = 2
 # A kill at a start costs its successor the lease of the lane, and each test a few seconds.
 GO_ON_SECONDS_MAX = 60
 LOOK_SECONDS = 0.05
-# Between operations, so that the load leaves the machine to the test.
-THINK_MS = 5
+END_LOOK_SECONDS = 0.25
 
 Meanwhile = Callable[[], Awaitable[None]]
 
@@ -38,7 +37,7 @@ class Trial:
         self.comparison_id = ""
         self._home = home
         self._data_dir = data_dir
-        self.templates = [home.template(think_time=THINK_MS) for _ in range(TESTS)]
+        self.templates = [home.template() for _ in range(TESTS)]
 
     def gate(self) -> AbstractAsyncContextManager[GateProcess]:
         """A gate over the trial's record."""
@@ -77,7 +76,7 @@ class Trial:
             mine = [run for run in runs if run["template_id"] == self.templates[test]]
             if mine and (not ended or is_terminal(mine[0]["status"])):
                 return mine[0]["run_id"]
-            await anyio.sleep(LOOK_SECONDS)
+            await anyio.sleep(END_LOOK_SECONDS if ended else LOOK_SECONDS)
 
     async def all_ended(self) -> None:
         """Until the backend has ended a run of every test, without a word to any gate."""

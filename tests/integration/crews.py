@@ -14,6 +14,9 @@ from benchgate.domain.templates import QueryShare
 from tests.integration.databases import NUMBERS, Database
 from tests.integration.servers import PostgresServer
 
+# Between operations, so that a load leaves the machine to the tests beside it.
+THINK_MS = 2
+
 
 class Ear:
     """An observer that keeps what it hears, and can act on a tick."""
@@ -50,6 +53,7 @@ def load_of(
         workload=tuple(workload),
         connections=4,
         connections_at_start=4,
+        think_time_ms=THINK_MS,
         warmup_seconds=warmup_s,
         duration_seconds=duration_s,
         seed=7,

@@ -25,6 +25,7 @@ from benchgate.domain.failures import FailureKind
 from benchgate.domain.templates import WRITES, QueryKind, QueryShare, TableType
 from tests.integration.servers import PostgresServer
 from tests.integration.snowflakes import PASSWORD, WAREHOUSE, SnowflakeServer
+from tests.unit.backend.scripted import growing_pauses
 
 END_LIMIT_S = 1.5  # a driver has 1 s; the rest is the machine's that runs the tests
 START_AHEAD_NS = 5_000_000
@@ -227,8 +228,10 @@ def assignment(
 async def until(holds: Callable[[], bool], limit_s: float = 15) -> None:
     """Wait for *holds* to hold."""
     with anyio.fail_after(limit_s):
-        while not holds():  # noqa: ASYNC110 - what is waited for happens in a database
-            await anyio.sleep(0.01)
+        for pause in growing_pauses():
+            if holds():
+                return
+            await anyio.sleep(pause)
 
 
 @asynccontextmanager

@@ -147,9 +147,8 @@ class Embedded:
     def __init__(self, home: Home) -> None:
         """Save them in the backend of *home*, which runs."""
         self.home = home
-        think: dict[str, object] = {"think_time": 5}
-        self.short = home.template("short", duration=1, warmup=1, **think)
-        self.long = home.template("long", duration=600, **think)
+        self.short = home.template("short", duration=1, warmup=1)
+        self.long = home.template("long", duration=600)
         with closing(sqlite3.connect(home.database)) as database, database:
             database.execute("CREATE TABLE empty (id INTEGER PRIMARY KEY, customer TEXT)")
         self.risky = home.template("risky", table_name="empty")

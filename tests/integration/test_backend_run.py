@@ -24,6 +24,7 @@ async def test_a_real_run_is_measured_from_start_to_end(tmp_path: Path) -> None:
         "custom_range_scan_pct": 20,
         "custom_insert_pct": 10,
         "custom_update_pct": 10,
+        "think_time": 1,
     }
     database = orders(tmp_path)
     async with backend(tmp_path / "data") as process, process.client() as http:

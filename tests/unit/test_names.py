@@ -59,7 +59,10 @@ def prose_of(path: Path) -> Iterator[str]:
             yield node.value
 
 
-PROSE = {relative(path): "\n".join(prose_of(path)) for path in sources("server", "demo")}
+@pytest.fixture(scope="module")
+def texts() -> dict[str, str]:
+    """Whatever people or models may read, by the file in which it stands."""
+    return TEXTS | {relative(path): "\n".join(prose_of(path)) for path in sources("server", "demo")}
 
 
 def properties_of(schema: Any) -> Iterator[str]:
@@ -110,11 +113,14 @@ async def test_a_name_in_code_exists(tools: list[Tool]) -> None:
     assert named == set()
 
 
-@pytest.mark.parametrize("where", [*TEXTS, *PROSE])
-def test_what_reads_like_a_tool_is_one(where: str) -> None:
-    text = TEXTS.get(where) or PROSE[where]
+def test_what_reads_like_a_tool_is_one(texts: dict[str, str]) -> None:
     known = NAMES["tool"] | NAMES["guide"] | set(words_of_the_domain())
-    assert set(TOOL_LIKE.findall(text)) - known == set()
+    assert {
+        f"{where}: {name}"
+        for where, text in texts.items()
+        for name in TOOL_LIKE.findall(text)
+        if name not in known
+    } == set()
 
 
 @pytest.mark.parametrize("path", prompts(), ids=str)
@@ -125,16 +131,20 @@ def test_a_template_prints_names_that_exist(path: str) -> None:
         assert owner not in NAMES or printed.attr in NAMES[owner]
 
 
-@pytest.mark.parametrize("where", [*TEXTS, *PROSE])
-def test_a_setting_exists(where: str) -> None:
-    text = TEXTS.get(where) or PROSE[where]
+def test_a_setting_exists(texts: dict[str, str]) -> None:
     known = {variable(field) for field in Settings.model_fields}
-    assert set(SETTING.findall(text)) - known == set()
+    assert {
+        f"{where}: {name}"
+        for where, text in texts.items()
+        for name in SETTING.findall(text)
+        if name not in known
+    } == set()
 
 
-@pytest.mark.parametrize("where", [*TEXTS, *PROSE])
-def test_a_command_exists_with_its_options(where: str, capsys: pytest.CaptureFixture[str]) -> None:
-    for command in COMMAND.findall(TEXTS.get(where) or PROSE[where]):
+def test_a_command_exists_with_its_options(
+    texts: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in {command for text in texts.values() for command in COMMAND.findall(text)}:
         name, *options = command.split()
         with pytest.raises(SystemExit) as ended:
             cli.main([name, "--help"])

@@ -2,20 +2,23 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.unit.tree import PYTHON_FOLDERS, ROOT, parsed, relative, sources, texts
+from tests.unit.tree import PYTHON_FOLDERS, ROOT, relative, sources, texts
 
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 40
 TEST_NAME_WORDS_MIN = 3
 
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
 CODE = sources(*PYTHON_FOLDERS)
 TESTS = sources("tests")
-PACKAGES = [path for path in sources("server") if path.name == "__init__.py"]
+SERVER = sources("server")
+PACKAGES = [path for path in SERVER if path.name == "__init__.py"]
 
 # Objects whose keys are not ours to fix: the specification or the protocol leaves them open.
 OPEN_OBJECTS = frozenset(
@@ -35,26 +38,40 @@ UNWANTED = {
 }
 
 
-def code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> int:
+class Shape:
+    """What the tests below ask of one file, which is read and parsed once for all of them."""
+
+    def __init__(self, path: Path) -> None:
+        text = path.read_text(encoding="utf-8")
+        tree = ast.parse(text)
+        nodes = [*ast.walk(tree)]
+        functions = [n for n in nodes if isinstance(n, Function)]
+        self.lines = text.count("\n")
+        self.docstring = ast.get_docstring(tree)
+        self.statements = [ast.unparse(each).split(" = ")[0] for each in tree.body[1:]]
+        self.long_functions = [*long_functions(functions, text.splitlines())]
+        self.tests = [each.name for each in functions if each.name.startswith("test_")]
+        self.fields_of_dicts = [*fields_of_dicts(nodes)]
+
+
+def long_functions(functions: Iterable[Function], lines: list[str]) -> Iterator[str]:
+    """Which of *functions* are over budget."""
+    for node in functions:
+        size = code_lines(node, lines)
+        if size > FUNCTION_LINES_MAX:
+            yield f"{node.name}: {size} lines"
+
+
+def code_lines(node: Function, lines: list[str]) -> int:
     """How many lines *node*'s body has, docstring, comments and blank lines left out."""
     first = node.body[1] if ast.get_docstring(node) and node.body[1:] else node.body[0]
     body = (line.strip() for line in lines[first.lineno - 1 : node.end_lineno])
     return sum(1 for line in body if line and not line.startswith("#"))
 
 
-def long_functions(path: Path) -> Iterator[str]:
-    """The functions in *path* that are over budget."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    for node in ast.walk(parsed(path)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            size = code_lines(node, lines)
-            if size > FUNCTION_LINES_MAX:
-                yield f"{node.name}: {size} lines"
-
-
-def fields_of_dicts(path: Path) -> Iterator[str]:
-    """The fields of values in *path* whose type holds a dict."""
-    for node in ast.walk(parsed(path)):
+def fields_of_dicts(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """The fields of values among *nodes* whose type holds a dict."""
+    for node in nodes:
         if isinstance(node, ast.ClassDef) and "Value" in {ast.unparse(b) for b in node.bases}:
             for field in node.body:
                 if isinstance(field, ast.AnnAssign) and re.search(
@@ -63,42 +80,46 @@ def fields_of_dicts(path: Path) -> Iterator[str]:
                     yield f"{node.name}.{ast.unparse(field.target)}"
 
 
-@pytest.mark.parametrize("path", CODE + TESTS, ids=relative)
-def test_a_file_fits_its_budget(path: Path) -> None:
-    assert path.read_text(encoding="utf-8").count("\n") <= FILE_LINES_MAX
+@pytest.fixture(scope="module")
+def shapes() -> dict[Path, Shape]:
+    return {path: Shape(path) for path in CODE + TESTS}
 
 
-@pytest.mark.parametrize("path", CODE + TESTS, ids=relative)
-def test_a_function_fits_its_budget(path: Path) -> None:
-    assert list(long_functions(path)) == []
+def test_a_file_fits_its_budget(shapes: dict[Path, Shape]) -> None:
+    sizes = {relative(path): shape.lines for path, shape in shapes.items()}
+    assert {name: size for name, size in sizes.items() if size > FILE_LINES_MAX} == {}
 
 
-@pytest.mark.parametrize("path", CODE, ids=relative)
-def test_a_module_says_what_it_owns(path: Path) -> None:
-    assert ast.get_docstring(parsed(path))
+def test_a_function_fits_its_budget(shapes: dict[Path, Shape]) -> None:
+    assert found(shapes, lambda shape: shape.long_functions) == []
 
 
-@pytest.mark.parametrize("path", PACKAGES, ids=relative)
-def test_a_package_holds_its_docstring_and_nothing_else(path: Path) -> None:
-    statements = parsed(path).body[1:]
-    allowed = ["__version__"] if path.parent.name == "benchgate" else []
-    assert [ast.unparse(s).split(" = ")[0] for s in statements] == allowed
+def test_a_module_says_what_it_owns(shapes: dict[Path, Shape]) -> None:
+    assert [relative(path) for path in CODE if not shapes[path].docstring] == []
 
 
-@pytest.mark.parametrize("path", sources("server"), ids=relative)
-def test_a_value_holds_values_and_no_dicts(path: Path) -> None:
-    assert {*fields_of_dicts(path)} <= OPEN_OBJECTS
+def test_a_package_holds_its_docstring_and_nothing_else(shapes: dict[Path, Shape]) -> None:
+    statements = {relative(path): shapes[path].statements for path in PACKAGES}
+    assert statements.pop("server/benchgate/__init__.py") == ["__version__"]
+    assert {name: held for name, held in statements.items() if held} == {}
 
 
-@pytest.mark.parametrize("path", TESTS, ids=relative)
-def test_the_name_of_a_test_is_a_sentence(path: Path) -> None:
-    names = [
-        node.name.removeprefix("test_")
-        for node in ast.walk(parsed(path))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.name.startswith("test_")
-    ]
-    assert [name for name in names if name.count("_") + 1 < TEST_NAME_WORDS_MIN] == []
+def test_a_value_holds_values_and_no_dicts(shapes: dict[Path, Shape]) -> None:
+    fields = {field for path in SERVER for field in shapes[path].fields_of_dicts}
+    assert fields <= OPEN_OBJECTS
+
+
+def test_the_name_of_a_test_is_a_sentence(shapes: dict[Path, Shape]) -> None:
+    def short(shape: Shape) -> list[str]:
+        names = [name.removeprefix("test_") for name in shape.tests]
+        return [name for name in names if name.count("_") + 1 < TEST_NAME_WORDS_MIN]
+
+    assert found({path: shapes[path] for path in TESTS}, short) == []
+
+
+def found(shapes: dict[Path, Shape], fault: Callable[[Shape], list[str]]) -> list[str]:
+    """Each *fault* of each file, with the name of the file."""
+    return [f"{relative(path)}: {one}" for path, shape in shapes.items() for one in fault(shape)]
 
 
 def test_nothing_but_the_package_lies_in_the_source_root() -> None:

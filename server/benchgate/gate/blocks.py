@@ -4,7 +4,7 @@ Every text that a person or a model reads about a run comes from here. What is f
 passes through `plain`, `code` or `link`, in the files themselves, where a test looks for it.
 """
 
-from functools import cached_property
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -45,23 +45,25 @@ class Blocks:
         return _read(f"{name}.md").strip()
 
     def _render(self, path: str, facts: dict[str, object]) -> str:
-        return self._environment.get_template(path, globals=GLOBALS).render(facts).strip()
+        return _environment().get_template(path, globals=GLOBALS).render(facts).strip()
 
-    @cached_property
-    def _environment(self) -> "jinja2.Environment":
-        # Late, because start-up has a budget and a short-lived probe reads no text.
-        import jinja2  # noqa: PLC0415
 
-        environment = jinja2.Environment(
-            loader=jinja2.FunctionLoader(_read),
-            undefined=jinja2.StrictUndefined,
-            autoescape=False,  # noqa: S701  # Markdown for a reader, not HTML for a browser
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-        )
-        environment.filters.update(FILTERS)
-        return environment
+@cache
+def _environment() -> "jinja2.Environment":
+    """The one engine of the process, which compiles each text once for all its gates."""
+    # Late, because start-up has a budget and a short-lived probe reads no text.
+    import jinja2  # noqa: PLC0415
+
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_read),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701  # Markdown for a reader, not HTML for a browser
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(FILTERS)
+    return environment
 
 
 def _read(path: str) -> str:

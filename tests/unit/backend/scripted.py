@@ -5,7 +5,7 @@ is run.
 """
 
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,7 +30,9 @@ ORIGIN = "http://127.0.0.1:8000"
 IDENTITY = Identity(instance_id="this-life", token=SecretStr(TOKEN))
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 WAIT_SECONDS_MAX = 60
-LOOK_INTERVAL_SECONDS = 0.01
+# Between operations where the load is a real one, so that it leaves the machine to the test.
+THINK_MS = 5
+LOOK_SECONDS_MIN, LOOK_SECONDS_MAX = 0.01, 0.1
 NOON = datetime(2026, 2, 13, 12, tzinfo=UTC)
 
 METRICS = LiveMetrics(
@@ -174,6 +176,7 @@ def draft(database: Path | str, *, name: str = "Point lookups", **config: Any) -
         "concurrent_connections": 2,
         "duration": 2,
         "warmup": 1,
+        "think_time": THINK_MS,
     }
     return {"template_name": name, "config": fixed | config}
 
@@ -193,23 +196,37 @@ async def new_run(http: httpx.AsyncClient, body: dict[str, Any]) -> str:
     return response.json()["run_id"]
 
 
+def growing_pauses() -> Iterator[float]:
+    """Between looks: short, for what is over at once, and longer for what takes its time.
+
+    A look costs the process time that it looks at.
+    """
+    pause = LOOK_SECONDS_MIN
+    while True:
+        yield pause
+        pause = min(1.5 * pause, LOOK_SECONDS_MAX)
+
+
 async def until(
     http: httpx.AsyncClient, run_id: str, reached: Callable[[dict[str, Any]], bool]
 ) -> dict[str, Any]:
     """The run's status as soon as it is as *reached* says."""
     with anyio.fail_after(WAIT_SECONDS_MAX):
+        pauses = growing_pauses()
         while True:
             status = (await http.get(f"/api/tests/{run_id}/")).json()
             if reached(status):
                 return status
-            await anyio.sleep(LOOK_INTERVAL_SECONDS)
+            await anyio.sleep(next(pauses))
 
 
 async def eventually(holds: Callable[[], bool]) -> None:
     """Return as soon as *holds* does, of something that sends no word of itself."""
     with anyio.fail_after(WAIT_SECONDS_MAX):
-        while not holds():  # noqa: ASYNC110 - a process, a file or a thread of another library
-            await anyio.sleep(LOOK_INTERVAL_SECONDS)
+        for pause in growing_pauses():
+            if holds():
+                return
+            await anyio.sleep(pause)
 
 
 async def until_status(http: httpx.AsyncClient, run_id: str, status: str) -> dict[str, Any]:

@@ -75,7 +75,7 @@ async def test_a_run_goes_from_prepared_to_completed(tmp_path: Path) -> None:
 async def test_the_load_is_what_the_template_said_when_the_run_was_created(tmp_path: Path) -> None:
     load = ScriptedLoad()
     async with served(scripted_app(tmp_path, load)) as http:
-        body = draft(orders(tmp_path), concurrent_connections=7, think_time=5)
+        body = draft(orders(tmp_path), concurrent_connections=7, think_time=9)
         template_id = await new_template(http, body)
         run = (await http.post("/api/runs/", json={"template_id": template_id})).json()
         changed = draft(orders_elsewhere(tmp_path), concurrent_connections=1)
@@ -84,7 +84,7 @@ async def test_the_load_is_what_the_template_said_when_the_run_was_created(tmp_p
         with anyio.fail_after(5):
             await load.under_way.wait()
         assert load.heard is not None
-        assert (load.heard.connections, load.heard.think_time_ms) == (7, 5)
+        assert (load.heard.connections, load.heard.think_time_ms) == (7, 9)
         assert load.heard.target.database == body["config"]["database"]
         detail = (await http.get(f"/api/runs/{run['run_id']}/")).json()
         assert detail["config"]["concurrent_connections"] == 7

@@ -6,6 +6,8 @@ of ours keeps its words; anything else is logged, and its words stay here.
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import lru_cache
+from types import MethodType
 from typing import Any
 
 from mcp.server.mcpserver.exceptions import ToolError
@@ -32,6 +34,9 @@ from benchgate.gate.transport.wire import within
 logger = logging.getLogger(__name__)
 
 VALUE_CHARACTERS_MAX = 80
+# Every tool in each of its forms, and some to spare.
+DESCRIBED_MAX = 32
+NOBODY = object()
 # Hosts give a call up after 30 s or more; what is not there by then has to be told before.
 CALL_SECONDS_MAX = 28
 UNEXPECTED = Refusal(
@@ -59,18 +64,10 @@ class GateTool(Tool):
         seam: "Seam",
     ) -> "GateTool":
         """*function* as the tool *name*: its docstring describes it, *seam* tells its failures."""
-        description = " ".join((function.__doc__ or "").split())
-        made = cls.from_function(
-            function, name=name, title=title, description=description, annotations=annotations
-        )
-        assert isinstance(made, cls)
+        own = {"fn": function, "name": name, "title": title, "annotations": annotations}
+        made = _described(_of_nobody(function)).model_copy(update=own)
         made._seam = seam
         made._seconds_max = seconds_max
-        made.parameters = slim(made.parameters)
-        assert made.fn_metadata.output_schema is not None, "every tool declares what it answers"
-        made.fn_metadata.output_schema = slim(
-            made.fn_metadata.output_schema, dropped=DROPPED_OF_ANSWERS
-        )
         return made
 
     async def run(
@@ -112,6 +109,25 @@ class GateTool(Tool):
                 f"{shown} is no argument of {self.name}.",
                 hint=f"Call again without it: {self.name} {accepted}.",
             )
+
+
+@lru_cache(maxsize=DESCRIBED_MAX)
+def _described(function: Callable[..., Any]) -> GateTool:
+    """A tool with what *function* alone says: its schemas cost far more than the rest of a gate."""
+    description = " ".join((function.__doc__ or "").split())
+    made = GateTool.from_function(function, description=description)
+    assert isinstance(made, GateTool)
+    made.parameters = slim(made.parameters)
+    assert made.fn_metadata.output_schema is not None, "every tool declares what it answers"
+    made.fn_metadata.output_schema = slim(
+        made.fn_metadata.output_schema, dropped=DROPPED_OF_ANSWERS
+    )
+    return made
+
+
+def _of_nobody(function: Callable[..., Any]) -> Callable[..., Any]:
+    """*function* with the same signature for whichever gate it was bound, and holding none."""
+    return MethodType(function.__func__, NOBODY) if isinstance(function, MethodType) else function
 
 
 class Seam:

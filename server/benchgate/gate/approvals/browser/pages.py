@@ -6,6 +6,7 @@ every channel shows; its renderer makes no link, no image and no element of a te
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import cache
 
 import jinja2
 from markdown_it import MarkdownIt
@@ -66,8 +67,9 @@ class Pages:
         return template.render(facts)
 
 
+@cache
 def environment() -> jinja2.Environment:
-    """Where the pages are rendered: whatever they print is escaped."""
+    """Where the pages of the process are rendered: whatever they print is escaped."""
     made = jinja2.Environment(
         loader=jinja2.FunctionLoader(_read),
         undefined=jinja2.StrictUndefined,
