@@ -13,7 +13,7 @@ from pydantic import ConfigDict
 from benchgate.domain.contract import RunDetail
 from benchgate.domain.cost import Cost, total
 from benchgate.domain.likeness import Caution
-from benchgate.domain.preflight import PreflightReport, PreflightWarning
+from benchgate.domain.preflight import PreflightReport, PreflightWarning, Severity
 from benchgate.domain.templates import TemplateConfig
 from benchgate.domain.text import ELLIPSIS, NAME_CHARACTERS_MAX, digest_of, one_line
 from benchgate.domain.values import Value
@@ -49,8 +49,13 @@ class TestFacts(Value):
 
     @property
     def lasting(self) -> Self:
-        """The facts without what is measured anew at every look."""
-        return self.model_copy(update={"warnings": tuple(one.lasting for one in self.warnings)})
+        """The facts without what is measured anew at every look, and is of no weight."""
+        lasting = tuple(
+            one.lasting
+            for one in self.warnings
+            if not (one.of_a_moment and one.severity is Severity.LOW)
+        )
+        return self.model_copy(update={"warnings": lasting})
 
 
 class StartFacts(TestFacts):
@@ -217,7 +222,7 @@ def _told(facts: Facts) -> dict[str, Told]:
 def _told_of_test(facts: TestFacts) -> dict[str, Told]:
     """Each fact under its key; the cost last, where a reader looks for it."""
     config: Mapping[str, Any] = facts.config.model_dump(mode="json")
-    warnings = [warning.lasting.model_dump(mode="json") for warning in facts.warnings]
+    warnings = [warning.model_dump(mode="json") for warning in facts.lasting.warnings]
     verdict = "may go ahead" if facts.can_proceed else "should not go ahead"
     return {
         "test": _fact(facts.template_name),

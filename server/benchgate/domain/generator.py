@@ -10,7 +10,7 @@ WORKER_CPU_LIMIT_PCT = 90.0
 MACHINE_CPU_LIMIT_PCT = 95.0
 # Below that, whoever keeps the machine busy, it is not the generator.
 SHARE_OF_MACHINE_MIN_PCT = 20.0
-OVERSLEEP_LIMIT_MS = 1.0
+OVERSLEEP_LIMIT_MS = 0.5
 OVERSLEEP_SHARE_PCT = 10.0
 
 LIMITED = "Limited by the load generator: treat QPS as a lower bound"

@@ -48,7 +48,9 @@ class PreflightWarning(Value):
     @property
     def lasting(self) -> "PreflightWarning":
         """What of it stays the same as long as it holds."""
-        return self.model_copy(update={"message": "", "details": {}}) if self.of_a_moment else self
+        if not self.of_a_moment:
+            return self
+        return self.model_copy(update={"message": "", "recommendations": (), "details": {}})
 
 
 class PreflightReport(Value):
@@ -87,6 +89,7 @@ def about(
     message: str,
     recommendations: tuple[str, ...],
     details: dict[str, Any] | None = None,
+    of_a_moment: bool = False,
 ) -> PreflightWarning:
     """A warning of the target of *config*, whose details name it."""
     named = {"target": one_line(config.target), "table_type": config.table_type.value}
@@ -96,6 +99,7 @@ def about(
         message=message,
         recommendations=recommendations,
         details=named | (details or {}),
+        of_a_moment=of_a_moment,
     )
 
 

@@ -91,7 +91,7 @@ OPEN_LOOP = Findings(
         lag_p99_ms=870,
         lag_max_ms=1_001.2,
     ),
-    rate=RateVerdict(target_qps=600, qps=548.3),
+    rate=RateVerdict(target_qps=600, qps=548.3, scheduled=18_000, answered=16_449),
     verdicts=(
         Verdict(
             kind=QueryKind.POINT_LOOKUP,

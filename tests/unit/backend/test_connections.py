@@ -221,7 +221,7 @@ async def test_a_template_without_a_connection_uses_the_default(
     [
         ({}, "staging (bench@db.internal)"),
         ({"port": 6432}, "staging (bench@db.internal:6432)"),
-        ({"username": None, "host": ""}, "staging (localhost)"),
+        ({"username": None, "host": ""}, "staging (the default host of the environment)"),
         ({"service": "nightly"}, "staging (service nightly)"),
     ],
 )

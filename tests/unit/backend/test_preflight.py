@@ -154,7 +154,7 @@ async def test_what_the_server_can_bear_is_judged(tmp_path: Path) -> None:
 
 async def test_a_load_is_held_against_the_cores_that_there_are(tmp_path: Path) -> None:
     async with served(scripted_app(tmp_path, surroundings=Surroundings(cores=1))) as http:
-        (warning,) = await warnings(http, draft(orders(tmp_path)))
+        (warning,) = await warnings(http, draft(orders(tmp_path), think_time=0))
     assert (warning["severity"], warning["title"]) == ("low", "More Connections Than Cores")
 
 

@@ -18,7 +18,7 @@ MISSED = HELD.model_copy(update={"value": 6})
 
 def test_a_run_with_nothing_to_tell_has_no_notes() -> None:
     findings = Findings(
-        rate=RateVerdict(target_qps=100, qps=100),
+        rate=RateVerdict(target_qps=100, qps=100, scheduled=1_000, answered=1_000),
         verdicts=(HELD,),
         schedule=ScheduleFigures(scheduled=10, sent=10, late=0, missed=0),
         sessions=SessionsProof(found=2, left=0),
@@ -33,7 +33,7 @@ def test_whatever_was_missed_is_told_and_the_finding_of_a_search_comes_first() -
     findings = Findings(
         search=SearchFindings(outcome=outcome, steps=()),
         generator=GeneratorHealth(busiest_worker_cpu_pct=99),
-        rate=RateVerdict(target_qps=100, qps=50),
+        rate=RateVerdict(target_qps=100, qps=50, scheduled=1_000, answered=500),
         verdicts=(HELD, MISSED),
         schedule=ScheduleFigures(scheduled=10, sent=7, late=0, missed=3),
         sessions=SessionsProof(found=2, left=1),

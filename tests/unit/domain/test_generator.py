@@ -19,8 +19,8 @@ BUSY = {"cores": 2, "machine_cpu_pct": 95, "workers_cpu_pct": 40, "busiest_worke
         (BUSY | {"machine_cpu_pct": 94.9}, False),
         (BUSY | {"cores": 0}, False),
         (BUSY | {"busiest_worker_cpu_pct": 99, "is_in_process": True}, False),
-        ({"oversleep_p99_ms": 1.0, "response_p99_ms": 0.5}, False),
-        ({"oversleep_p99_ms": 1.1, "response_p99_ms": 0.5}, True),
+        ({"oversleep_p99_ms": 0.5, "response_p99_ms": 0.5}, False),
+        ({"oversleep_p99_ms": 0.6, "response_p99_ms": 0.5}, True),
         # A millisecond is nothing to an operation that takes a second.
         ({"oversleep_p99_ms": 1.1, "response_p99_ms": 1_000}, False),
     ],

@@ -152,13 +152,20 @@ def test_the_error_rate_is_of_all_that_was_tried(
     assert figures_of(total_queries=answered, errors=errors).error_rate == rate
 
 
+def test_a_rate_is_held_against_what_was_due_and_not_against_a_part_of_a_window() -> None:
+    verdict = RateVerdict(target_qps=10, qps=9.1, scheduled=91, answered=91)
+    assert verdict.holds
+
+
 @pytest.mark.parametrize(
     ("target", "qps", "holds", "sentence"),
     [
         (2_000, 2_000, True, "The target of 2,000 QPS was met: 2,000 QPS."),
         (2_000, 1_980, True, "The target of 2,000 QPS was met: 1,980 QPS."),
         (2_000, 1_979.5, False, "The target of 2,000 QPS was not met: 1,979.5 QPS."),
-        (0.5, 0, False, "The target of 0.5 QPS was not met: 0 QPS."),
+        (0.5, 0.35, False, "The target of 0.5 QPS was not met: 0.35 QPS."),
+        # One start in a hundred seconds, and its answer just after them.
+        (0.01, 0, True, "The target of 0.01 QPS was met: 0 QPS."),
         # What was late is sent afterwards, and then a second holds more than its rate.
         (100, 130, True, "The target of 100 QPS was met: 130 QPS."),
     ],
@@ -166,6 +173,8 @@ def test_the_error_rate_is_of_all_that_was_tried(
 def test_a_rate_is_met_but_for_what_the_end_of_a_run_explains(
     *, target: float, qps: float, holds: bool, sentence: str
 ) -> None:
-    verdict = RateVerdict(target_qps=target, qps=qps)
+    verdict = RateVerdict(
+        target_qps=target, qps=qps, scheduled=round(target * 100), answered=round(qps * 100)
+    )
     assert (verdict.holds, verdict.sentence) == (holds, sentence)
     assert verdict.model_dump()["holds"] is holds

@@ -28,6 +28,11 @@ def test_there_are_as_many_workers_as_usual_within_the_templates_limits(
     assert workers_for(load_of(**limits), 2) == expected
 
 
+def test_no_template_asks_for_more_workers_than_the_machine_can_bear() -> None:
+    many = load_of(connections=5_000, connections_at_start=5_000, workers_min=3_000)
+    assert workers_for(many, 2) == 16
+
+
 def test_a_database_that_takes_one_process_gets_one_worker() -> None:
     assert workers_for(load_of(workers_min=3), 2, at_most=1) == 1
 

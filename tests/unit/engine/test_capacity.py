@@ -35,7 +35,7 @@ def test_what_others_have_and_what_is_reserved_is_not_free(survey: Survey, free:
         ({"scaling": BOUNDED}, None, 100),
         ({"scaling": BOUNDED}, 87, 87),
         ({"scaling": BOUNDED}, 120, 100),
-        ({"scaling": {"max_workers": 4}}, None, 10_000),
+        ({"scaling": {"max_workers": 4}}, None, 800),
         ({"scaling": {"max_connections": 25}}, None, 10_000),
         ({"table_type": "SQLITE"}, None, 1_000),
         ({"table_type": "DUCKDB", "scaling": BOUNDED}, None, 100),

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from benchgate.backend.engine.guard import WINDOW_SECONDS, Guard, Machine, MachineSample
-from benchgate.domain.runs import LiveMetrics
+from benchgate.backend.engine.guard import WINDOW_SECONDS, Guard, Machine, MachineSample, Tried
 from benchgate.domain.templates import Guardrails
 
 CALM = MachineSample(cpu_pct=10, memory_pct=10)
@@ -20,7 +19,9 @@ def breach_of(
     guard = Guard(Guardrails.model_validate({"enabled": True} | limits))
     told = [
         guard.breach(
-            elapsed_seconds=second, metrics=LiveMetrics(error_rate=error_rate), sample=sample
+            elapsed_seconds=second,
+            tried=Tried(failed=round(10 * error_rate), answered=round(1_000 - 10 * error_rate)),
+            sample=sample,
         )
         for second, sample in enumerate(samples, 1)
     ]
@@ -51,6 +52,17 @@ def test_a_limit_is_broken_by_the_mean_of_several_seconds(
 def test_one_busy_second_breaks_no_limit() -> None:
     busy = MachineSample(cpu_pct=100, memory_pct=10)
     assert breach_of({}, [CALM] * WINDOW_SECONDS + [busy]) is None
+
+
+def test_a_second_in_which_nothing_was_tried_is_no_good_one() -> None:
+    guard = Guard(Guardrails(enabled=True, max_error_rate_percent=80))
+    told = [
+        guard.breach(
+            elapsed_seconds=second, tried=Tried(failed=second % 2, answered=0), sample=CALM
+        )
+        for second in range(1, WINDOW_SECONDS + 1)
+    ]
+    assert told[-1] is not None
 
 
 def test_a_limit_of_time_is_broken_when_it_is_reached() -> None:

@@ -20,8 +20,8 @@ from tests.unit.engine.reports import (
 )
 
 
-def ledger(workers: int = 1, connections: int = 2) -> Ledger:
-    return Ledger(workers=workers, connections=connections, source=TableType.POSTGRES)
+def ledger(workers: int = 1) -> Ledger:
+    return Ledger(workers=workers, source=TableType.POSTGRES)
 
 
 def closed(sums: Ledger, second: int) -> LiveMetrics:
@@ -108,22 +108,51 @@ def test_errors_are_grouped_with_the_earliest_message() -> None:
 def test_a_load_is_dead_when_nothing_has_worked_for_ten_seconds() -> None:
     sums = ledger()
     for second in range(1, DEAD_AFTER_S + 1):
-        assert not sums.is_dead()
+        assert not sums.is_dead(2)
         sums.enter(0, report(second, failures=(refused(1, f"refused {second}"),)))
         sums.close(second)
-    assert sums.is_dead()
+    assert sums.is_dead(2)
     assert sums.last_message == f"refused {DEAD_AFTER_S}"
     sums.enter(0, report(11, 0.1))
     sums.close(11)
-    assert not sums.is_dead()
+    assert not sums.is_dead(2)
 
 
 def test_a_slow_database_is_not_a_dead_one() -> None:
-    sums = ledger(connections=8)
+    sums = ledger()
     for second in range(1, 60):
         sums.enter(0, report(second, failures=(refused(1),) if second % 10 == 0 else ()))
         sums.close(second)
-    assert not sums.is_dead()
+    assert not sums.is_dead(8)
+
+
+def test_one_failure_after_a_long_silence_is_no_end() -> None:
+    sums = ledger()
+    for second in range(1, 40):
+        failures = (refused(1),) if second == 30 else ()
+        sums.enter(0, report(second, *([0.1] if second == 1 else []), failures=failures))
+        sums.close(second)
+        assert not sums.is_dead(1)
+    assert not sums.ended_dead(1)
+
+
+def test_a_load_in_which_nothing_ever_worked_ends_as_that() -> None:
+    sums = ledger()
+    sums.enter(0, report(1, failures=(refused(1),)))
+    sums.close(1)
+    assert sums.ended_dead(64)
+
+
+def test_what_was_due_in_the_warmup_and_is_sent_later_hides_nothing_that_was_missed() -> None:
+    sums = ledger()
+    nothing = histogram_of([]).encode()
+    backlog = Punctuality(scheduled=5, lag=nothing, oversleep=nothing)
+    sums.enter(0, report(1, is_measured=False, punctuality=backlog))
+    kept = Punctuality(scheduled=5, lag=histogram_of([1] * 5).encode(), oversleep=nothing)
+    sums.enter(0, report(2, *[1] * 5, punctuality=kept))
+    schedule = sums.timekeeping.schedule
+    assert schedule is not None
+    assert (schedule.scheduled, schedule.sent, schedule.missed) == (5, 5, 5)
 
 
 def test_each_kind_has_its_own_figures() -> None:

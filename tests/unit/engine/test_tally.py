@@ -62,11 +62,11 @@ def test_an_open_loop_reports_how_punctual_it_was() -> None:
     tally = Tally()
     tally.lag_ns += [MS_NS, 4 * MS_NS]
     tally.oversleep_ns.append(MS_NS)
-    punctuality = tally.take(7).punctuality
+    punctuality = tally.take(lambda: 7).punctuality
     assert punctuality is not None
     assert punctuality.scheduled == 7
     assert decode(punctuality.lag).count == 2
     assert decode(punctuality.oversleep).count == 1
-    nothing = tally.take(0).punctuality
+    nothing = tally.take(lambda: 0).punctuality
     assert nothing is not None
     assert decode(nothing.lag).count == 0

@@ -128,16 +128,21 @@ def refuse_misnamed(kind: QueryKind, deeds: Collection[Deed]) -> None:
         )
 
 
-def refuse_writes_beside_copy(workload: Collection[QueryShare]) -> None:
-    """Refuse writes that name their table themselves, and so miss a scratch copy of another name.
+def writes_by_name(share: QueryShare) -> bool:
+    """Whether the SQL of a write names another table than `{table}` to write to."""
+    return share.writes and bool(WRITTEN_BY_NAME.search(_visible(share.sql or "")))
 
-    For drivers whose scratch copy bears another name than the table that it copies.
+
+def refuse_writes_beside_copy(workload: Collection[QueryShare]) -> None:
+    """Refuse writes that name their table themselves, and so may miss the scratch copy.
+
+    For databases in which the copy lies beside the table.
 
     Raises:
         InvalidInput: the SQL of a write names another table than `{table}` to write to.
     """
     for share in workload:
-        if share.writes and share.sql is not None and WRITTEN_BY_NAME.search(_visible(share.sql)):
+        if writes_by_name(share):
             raise InvalidInput(
                 f"The SQL of {share.kind} names the table that it writes to, and so would write "
                 "to the table itself instead of its scratch copy.",

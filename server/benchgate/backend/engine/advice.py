@@ -10,6 +10,7 @@ from benchgate.backend.drivers.port import ConnectionReference, Survey
 from benchgate.backend.engine.capacity import (
     driven_max,
     free_connections,
+    needed_at_once,
     scaling_max,
     search_limit,
 )
@@ -72,16 +73,12 @@ Rule = Callable[[Look], PreflightWarning | None]
 
 def advice(rules: tuple[Rule, ...], look: Look) -> list[PreflightWarning]:
     """What each of *rules* has to say to *look*, in their order."""
-    said = (rule(look) for rule in rules)
-    # Whatever was measured of a server is another figure a second later.
-    return [
-        warning.model_copy(update={"of_a_moment": True}) for warning in said if warning is not None
-    ]
+    return [warning for rule in rules if (warning := rule(look)) is not None]
 
 
 def _connections_left(look: Look) -> PreflightWarning | None:
     """A server takes so many connections, and others have some of them."""
-    free, needed = free_connections(look.survey), _needed_at_once(look.config)
+    free, needed = free_connections(look.survey), needed_at_once(look.config)
     if free is None:
         return None
     if needed > free:
@@ -102,13 +99,6 @@ def _connections_left(look: Look) -> PreflightWarning | None:
             effect=f"with the {wanted} of this load, {free - wanted} are left for everybody else",
         )
     return None
-
-
-def _needed_at_once(config: TemplateConfig) -> int:
-    """Without so many connections the load cannot begin."""
-    if config.load_mode is LoadMode.QPS:  # which opens more of them as its rate needs them
-        return max(1, min(config.connections, int(config.starting_threads or 1)))
-    return config.connections
 
 
 def _wanted(config: TemplateConfig) -> int:
@@ -159,9 +149,10 @@ def _few(look: Look, *, severity: Severity, title: str, effect: str) -> Prefligh
             "connections_used": survey.connections_used,
             "connections_reserved": survey.connections_reserved,
             "connections_free": free,
-            "connections_at_start": _needed_at_once(look.config),
+            "connections_at_start": needed_at_once(look.config),
             "connections_wanted": _wanted(look.config),
         },
+        of_a_moment=True,
     )
 
 
@@ -183,6 +174,7 @@ def _others_at_work(look: Look) -> PreflightWarning | None:
             "Repeat the run, and trust only what the repetitions agree on",
         ),
         details={"active_sessions": active},
+        of_a_moment=True,
     )
 
 

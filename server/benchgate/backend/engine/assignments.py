@@ -6,6 +6,8 @@ from benchgate.backend.engine.load import Load
 from benchgate.domain.arrivals import Arrivals
 from benchgate.domain.templates import WorkerLoss
 
+# More of them than this only wait for each other, and in the end for the machine.
+WORKERS_TO_USUAL_MAX = 8
 NAME_CHARACTERS_MAX = 63  # PostgreSQL cuts off what is longer
 
 
@@ -20,6 +22,7 @@ def workers_for(load: Load, usual: int, *, at_most: int | None = None) -> int:
     A search begins with few connections and ends with many: its workers are counted by the end.
     """
     wanted = max(load.workers_min, min(usual, load.workers_max or usual))
+    wanted = min(wanted, usual * WORKERS_TO_USUAL_MAX)
     return max(1, min(wanted, load.connections, at_most or load.connections))
 
 

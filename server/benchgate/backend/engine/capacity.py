@@ -1,10 +1,12 @@
 """How many connections a load can have: of its server, and of this backend. Pure."""
 
 from benchgate.backend.drivers.port import Survey
+from benchgate.domain.bounds import WORKER_CONNECTIONS_DEFAULT
 from benchgate.domain.templates import (
     CONNECTIONS_MAX,
     FILE_TABLES,
     SNOWFLAKE_TABLES,
+    LoadMode,
     TableType,
     TemplateConfig,
 )
@@ -13,6 +15,7 @@ from benchgate.domain.templates import (
 # the machine.
 THREAD_TABLES = FILE_TABLES | SNOWFLAKE_TABLES
 THREADS_MAX = 1_000
+RATE_CONNECTIONS_AT_START = 4
 
 
 def free_connections(survey: Survey) -> int | None:
@@ -22,6 +25,14 @@ def free_connections(survey: Survey) -> int | None:
     return max(0, survey.connections_max - survey.connections_used - survey.connections_reserved)
 
 
+def needed_at_once(config: TemplateConfig) -> int:
+    """The connections without which a load cannot begin."""
+    if config.load_mode is LoadMode.QPS:  # which opens more of them as its rate needs them
+        wanted = int(config.starting_threads or RATE_CONNECTIONS_AT_START)
+        return max(1, min(wanted, config.connections))
+    return config.connections
+
+
 def driven_max(table_type: TableType) -> int:
     """The most connections to a table of *table_type* that this backend drives."""
     return THREADS_MAX if table_type in THREAD_TABLES else CONNECTIONS_MAX
@@ -29,8 +40,9 @@ def driven_max(table_type: TableType) -> int:
 
 def scaling_max(config: TemplateConfig) -> int | None:
     """The most connections that the template's `scaling` allows; None where it sets no limit."""
-    workers, each = config.scaling.max_workers, config.scaling.max_connections
-    return None if workers is None or each is None else workers * each
+    workers = config.scaling.max_workers
+    each = config.scaling.max_connections or WORKER_CONNECTIONS_DEFAULT
+    return None if workers is None else workers * each
 
 
 def search_limit(config: TemplateConfig, survey: Survey) -> int:

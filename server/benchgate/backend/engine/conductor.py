@@ -125,6 +125,10 @@ class Conductor:
             return await self._record.get(run_id)
         if self._active and self._active.run_id == run_id and is_active(run.status):
             self._active.end_within(STOP_SECONDS_MAX)
+        elif self._active is None and is_active(run.status):
+            # Its end could not be written once, and nobody drives it any more.
+            await self._record.fail_active(UNRECORDED)
+            run = await self._record.get(run_id)
         self.board.announce()
         return run
 

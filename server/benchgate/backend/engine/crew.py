@@ -19,7 +19,7 @@ from benchgate.backend.drivers.catalog import driver_for
 from benchgate.backend.drivers.port import Driver
 from benchgate.backend.engine.accounts import parted
 from benchgate.backend.engine.assignments import application_name, assignments, workers_for
-from benchgate.backend.engine.guard import Guard, Machine
+from benchgate.backend.engine.guard import Guard, Machine, Tried
 from benchgate.backend.engine.ledger import DEAD_AFTER_S, Ledger
 from benchgate.backend.engine.load import Load, Observer, Outcome, Tick
 from benchgate.backend.engine.messages import Begin, Broken, Done, Go, Ready, Report, Steer, Stop
@@ -36,6 +36,7 @@ from benchgate.errors import BenchgateError
 START_LIMIT_S = 60.0
 REPORT_LIMIT_S = 15.0  # after the second that is reported
 STOP_LIMIT_S = 3.0
+KILL_LIMIT_S = 2.0
 PROOF_LIMIT_S = 3.0
 REMARKS_MAX = 20
 # The instant of the common start lies so far ahead that the word of it reaches every worker.
@@ -142,7 +143,6 @@ class Crew:
         self._changed = anyio.Condition()
         self._ledger = Ledger(
             workers=len(members),
-            connections=load.connections_at_start,
             source=load.target.table_type,
         )
         self._pilot: Pilot = pilot_of(load)
@@ -217,6 +217,10 @@ class Crew:
         self._shared_out = 0
 
     @property
+    def _seconds(self) -> int:
+        return self._load.warmup_seconds + self._load.duration_seconds
+
+    @property
     def _is_over(self) -> bool:
         return self._failure is not None or self._stop.is_set()
 
@@ -250,17 +254,17 @@ class Crew:
 
     async def _follow(self, observer: Observer) -> None:
         """Show each second as it comes in, until the last, a stop, a limit or a failure."""
-        for second in range(1, self._load.warmup_seconds + self._load.duration_seconds + 1):
+        for second in range(1, self._seconds + 1):
             if not await self._hear_of(second):
                 return
             metrics = self._close(second)
             await observer.ticked(self._tick(second, metrics))
-            if self._ledger.is_dead():
+            if self._ledger.is_dead(self._pilot.connections):
                 self._fail(f"Nothing worked for {DEAD_AFTER_S} s: {self._ledger.last_message}")
             if self._is_over or self._stopped or self._pilot.is_over:
                 return
             await self._steer()
-        if self._ledger.is_dead(after_s=1):
+        if self._ledger.ended_dead(self._pilot.connections):
             self._fail(f"Nothing worked at the end: {self._ledger.last_message}")
 
     async def _hear_of(self, second: int) -> bool:
@@ -281,8 +285,12 @@ class Crew:
         sample = self._machine.sample()
         if second == self._load.warmup_seconds:
             self._machine.forget()
+        accounts, is_last = entry.accounts, second == self._seconds
         self._stopped = self._guard.breach(
-            elapsed_seconds=float(second), metrics=metrics, sample=sample
+            # A run that has had its time has kept within any limit of time.
+            elapsed_seconds=0.0 if is_last else float(second),
+            tried=Tried(failed=accounts.failed, answered=accounts.answered),
+            sample=sample,
         )
         return metrics
 
@@ -319,6 +327,8 @@ class Crew:
                 if not each.has_exited:
                     log.warning("worker %d did not stop and is killed", each.number)
                     each.kill()
+            # The database is asked for sessions when nobody is left who could open one.
+            await self._until(all_gone, limit_s=KILL_LIMIT_S)
 
     async def _tell_all(self, message: Value) -> None:
         for each in self._members:
@@ -326,9 +336,9 @@ class Crew:
 
     def _outcome(self) -> Outcome:
         standing = self._pilot.standing
-        summary = self._ledger.summary()
+        summary, seconds = self._ledger.summary(), self._ledger.measured_seconds
         if standing is not None:
-            summary = standing.accounts.summary(standing.seconds)
+            summary, seconds = standing.accounts.summary(standing.seconds), standing.seconds
         health = self._ledger.timekeeping.health(
             cores=self._place.cores,
             machine_cpu_pct=self._machine.mean_cpu_pct if self._place.is_here else None,
@@ -336,7 +346,7 @@ class Crew:
         )
         return Outcome(
             summary=summary,
-            measured_seconds=self._ledger.measured_seconds if summary else 0,
+            measured_seconds=seconds if summary else 0,
             elapsed_seconds=self._elapsed_s,
             errors=self._ledger.errors(),
             findings=findings_of(

@@ -4,16 +4,16 @@ What is too much for one second is often nothing; a limit is broken by the mean 
 """
 
 from collections import deque
-from collections.abc import Iterable
 from statistics import fmean
+from typing import NamedTuple
 
 import psutil
 
-from benchgate.domain.runs import LiveMetrics
 from benchgate.domain.templates import Guardrails
 from benchgate.domain.values import Value
 
 WINDOW_SECONDS = 5
+PERCENT = 100.0
 
 
 class MachineSample(Value):
@@ -21,6 +21,13 @@ class MachineSample(Value):
 
     cpu_pct: float
     memory_pct: float
+
+
+class Tried(NamedTuple):
+    """What was tried in one second."""
+
+    failed: int
+    answered: int
 
 
 class Machine:
@@ -55,14 +62,12 @@ class Guard:
         """Enforce *limits*, where they are enabled."""
         self._limits = limits
         self._samples: deque[MachineSample] = deque(maxlen=WINDOW_SECONDS)
-        self._error_rates: deque[float] = deque(maxlen=WINDOW_SECONDS)
+        self._tried: deque[Tried] = deque(maxlen=WINDOW_SECONDS)
 
-    def breach(
-        self, *, elapsed_seconds: float, metrics: LiveMetrics, sample: MachineSample
-    ) -> str | None:
+    def breach(self, *, elapsed_seconds: float, tried: Tried, sample: MachineSample) -> str | None:
         """Why the run has to be stopped, or None."""
         self._samples.append(sample)
-        self._error_rates.append(metrics.error_rate)
+        self._tried.append(tried)
         if not self._limits.enabled:
             return None
         limits = self._limits
@@ -71,21 +76,29 @@ class Guard:
         if len(self._samples) < WINDOW_SECONDS:
             return None
         watched = (
-            ("CPU of the load generator's machine", self._cpu, limits.max_cpu_percent),
-            ("memory of the load generator's machine", self._memory, limits.max_memory_percent),
-            ("error rate", self._error_rates, limits.max_error_rate_percent),
+            ("CPU of the load generator's machine", self._cpu_pct, limits.max_cpu_percent),
+            ("memory of the load generator's machine", self._memory_pct, limits.max_memory_percent),
+            ("error rate", self._error_rate_pct, limits.max_error_rate_percent),
         )
-        for name, values, limit in watched:
-            if limit is not None and (mean := fmean(values)) > limit:
+        for name, value, limit in watched:
+            if limit is not None and value > limit:
                 return (
-                    f"Guardrail: {name} was {mean:.1f}% over {WINDOW_SECONDS} s (limit {limit:g}%)."
+                    f"Guardrail: {name} was {value:.1f}% over {WINDOW_SECONDS} s "
+                    f"(limit {limit:g}%)."
                 )
         return None
 
     @property
-    def _cpu(self) -> Iterable[float]:
-        return [sample.cpu_pct for sample in self._samples]
+    def _cpu_pct(self) -> float:
+        return fmean(sample.cpu_pct for sample in self._samples)
 
     @property
-    def _memory(self) -> Iterable[float]:
-        return [sample.memory_pct for sample in self._samples]
+    def _memory_pct(self) -> float:
+        return fmean(sample.memory_pct for sample in self._samples)
+
+    @property
+    def _error_rate_pct(self) -> float:
+        """Of everything that was tried: a second in which nothing was is no good one."""
+        failed = sum(tried.failed for tried in self._tried)
+        whole = failed + sum(tried.answered for tried in self._tried)
+        return PERCENT * failed / whole if whole else 0.0

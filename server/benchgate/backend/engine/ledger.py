@@ -21,6 +21,9 @@ MS_PER_S = 1_000
 # A worker that was held up catches up with its reports: a rate over a few microseconds is none.
 SHORTEST_RATED_NS = NS_PER_S // 2
 DEAD_AFTER_S = 10
+DEAD_AT_END_AFTER_S = 3
+FAILING_MIN_S = 2
+FAILING_SHARE = 3  # failures come in at least every third second of a silence that is an end
 SILENCE_S_MIN = 2  # a shorter one is nothing to tell of
 ERROR_GROUPS_MAX = 200
 
@@ -39,10 +42,9 @@ class Second:
 class Ledger:
     """The sums of one load, from which its ticks and its outcome are read."""
 
-    def __init__(self, *, workers: int, connections: int, source: TableType) -> None:
+    def __init__(self, *, workers: int, source: TableType) -> None:
         self.timekeeping = Timekeeping(workers)
         self._workers = set(range(workers))
-        self._connections = connections
         self._source = source
         self._seconds: dict[int, Second] = {}
         self._open = [0] * workers
@@ -52,6 +54,7 @@ class Ledger:
         self._silent_s = 0
         self._longest_ms = 0.0
         self._failed_since = 0
+        self._failing_s = 0  # seconds of the silence in which something failed
         self._last_message = ""
 
     @property
@@ -85,6 +88,7 @@ class Ledger:
         second.accounts.add(accounts)
         second.qps += accounts.answered * NS_PER_S / max(SHORTEST_RATED_NS, report.interval_ns)
         self._enter_failures(report)
+        self.timekeeping.count(report)
         if report.is_measured:
             self._measured_ns[worker] += report.interval_ns
             self._measured.add(accounts)
@@ -117,6 +121,7 @@ class Ledger:
         self._silent_s = 0 if answered else self._silent_s + 1
         self._longest_ms = max(self._longest_ms, longest_ms or 0)
         self._failed_since = 0 if answered else self._failed_since + accounts.failed
+        self._failing_s = 0 if answered else self._failing_s + bool(accounts.failed)
         return entry, LiveMetrics(
             qps=round(entry.qps, 1),
             p50_latency_ms=p50_ms,
@@ -127,12 +132,20 @@ class Ledger:
             total_queries=self._measured.answered,
         )
 
-    def is_dead(self, after_s: int = DEAD_AFTER_S) -> bool:
-        """Whether nothing has worked for so long although every connection had its chance.
+    def is_dead(self, connections: int, *, after_s: int = DEAD_AFTER_S) -> bool:
+        """Whether nothing has worked for so long although each of *connections* had its chance.
 
-        A silence without failures is a slow database, not a dead one.
+        A silence without failures is a slow database, and one failure after a long operation is
+        no dead one: they have to come again and again.
         """
-        return self._silent_s >= after_s and self._failed_since >= self._connections
+        is_silent = self._silent_s >= after_s and self._failed_since >= connections
+        return is_silent and self._failing_s >= max(FAILING_MIN_S, after_s // FAILING_SHARE)
+
+    def ended_dead(self, connections: int) -> bool:
+        """Whether a load that has had its time ended in a silence, or never did anything else."""
+        if not self._measured.answered and self._failed_since:
+            return True
+        return self.is_dead(connections, after_s=DEAD_AT_END_AFTER_S)
 
     def silence(self, *, think_time_ms: int) -> str | None:
         """What no figure shows: an end in which operations waited longer than any answer took.

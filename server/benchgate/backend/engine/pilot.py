@@ -19,6 +19,7 @@ from benchgate.domain.stability import Estimate, StepFigures, estimate
 
 # A database that has not opened a step's connections by then will not: the step shows it.
 SETTLING_SECONDS_MAX = 10
+STANDING_STEPS = 4
 
 
 class Standing(NamedTuple):
@@ -122,10 +123,18 @@ class SearchPilot:
         step = self._search.steps[-1]
         if step.is_stable:
             self._stable[step.number] = Standing(self._step.accounts, figures.seconds)
+            self._forget_low_steps()
         following = self._search.next_concurrency
         self.is_over = following is None
         self.connections = following or self.connections
         self._begin_step()
+
+    def _forget_low_steps(self) -> None:
+        """Keep the histograms of the highest steps: the best one falls back by one at most."""
+        levels = {step.number: step.concurrency for step in self._search.steps}
+        lowest_first = sorted(self._stable, key=lambda number: (levels[number], number))
+        for number in lowest_first[:-STANDING_STEPS]:
+            del self._stable[number]
 
     @property
     def position(self) -> Position:
@@ -148,7 +157,7 @@ class SearchPilot:
     def standing(self) -> Standing | None:
         """The best step: figures of all steps together would be those of no load at all."""
         best = self._search.best
-        return None if best is None else self._stable[best.number]
+        return None if best is None else self._stable.get(best.number)
 
 
 class _StepSeconds:

@@ -7,7 +7,7 @@ leaves nothing for ever: the next one removes what is recorded, and nothing else
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ import anyio.to_thread
 
 from benchgate.backend.connections import ConnectionTable
 from benchgate.backend.drivers.port import Driver, Target
+from benchgate.backend.engine.assignments import application_name
 from benchgate.backend.engine.capacity import search_limit
 from benchgate.backend.engine.load import Load
 from benchgate.backend.engine.record import Record
@@ -104,6 +105,9 @@ class Preparation:
             except BenchgateError as exc:
                 log.warning("The scratch copy of run %s stays: %s", run.run_id, exc)
                 continue
+            # A worker of the backend that is gone may still hang on it.
+            with suppress(BenchgateError):
+                await driver.end_sessions(run.scratch, application_name(run.run_id))
             await self._drop(run.run_id, run.scratch, driver)
 
     async def _drop(self, run_id: str, scratch: Target, driver: Driver) -> str | None:

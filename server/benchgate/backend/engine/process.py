@@ -68,8 +68,15 @@ class ProcessMember:
                 await self._process.wait()
                 self.has_exited = True
                 return None
-            except (ValidationError, anyio.DelimiterNotFound):
+            except ValidationError:
                 log.warning("worker %d said something that is not a message", self.number)
+            except anyio.DelimiterNotFound:
+                # What has come in without an end of a line stays there: it would be met for ever.
+                self._last_words = "it said something that does not end"
+                self.kill()
+                await self._process.wait()
+                self.has_exited = True
+                return None
 
     async def tell(self, message: Value) -> None:
         """Say *message*; a worker that has gone hears nothing, and is met when it is heard."""

@@ -145,29 +145,30 @@ class Tally:
         self._lag.fold_all()
         self._oversleep.fold_all()
 
-    def take(self, scheduled: int | None = None) -> Counted:
-        """Everything since the last time; *scheduled* starts were due in it, in an open loop."""
+    def take(self, scheduled: Callable[[], int] | None = None) -> Counted:
+        """Everything since the last time; in an open loop *scheduled* counts what was due in it.
+
+        It is asked when all has been taken: what is answered meanwhile belongs to the next time.
+        """
         self.fold()
         with self._lock:
             failures, self._failures = self._failures, {}
             last_message, self._last_message = self._last_message, None
             connections = self._connections
-        kinds = (account.take(kind) for kind, account in self._accounts.items())
+        kinds = [account.take(kind) for kind, account in self._accounts.items()]
+        punctuality = None if scheduled is None else self._punctuality(scheduled)
         return Counted(
             kinds=tuple(counts for counts in kinds if counts is not None),
-            punctuality=None if scheduled is None else self._punctuality(scheduled),
+            punctuality=punctuality,
             failures=tuple(_count(*key, group) for key, group in failures.items()),
             last_message=None if last_message is None else one_line(last_message),
             connections=connections,
         )
 
-    def _punctuality(self, scheduled: int) -> Punctuality:
+    def _punctuality(self, scheduled: Callable[[], int]) -> Punctuality:
         empty = LatencyHistogram().encode()
-        return Punctuality(
-            scheduled=scheduled,
-            lag=self._lag.take() or empty,
-            oversleep=self._oversleep.take() or empty,
-        )
+        lag, oversleep = self._lag.take() or empty, self._oversleep.take() or empty
+        return Punctuality(scheduled=scheduled(), lag=lag, oversleep=oversleep)
 
 
 def _count(failure: FailureKind, kind: QueryKind | None, group: _Group) -> FailureCount:

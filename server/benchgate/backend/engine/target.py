@@ -5,6 +5,7 @@ Knows where connections are saved; resolves references only, never a password.
 
 from benchgate.backend.connections import ConnectionTable, SavedConnection
 from benchgate.backend.drivers.port import ConnectionReference, Target
+from benchgate.backend.engine.capacity import needed_at_once
 from benchgate.backend.engine.load import Load, Ramp, Schedule
 from benchgate.backend.runs import Run
 from benchgate.domain.bounds import bound_of
@@ -22,8 +23,6 @@ from benchgate.errors import InvalidInput, NotFound
 
 NOT_NAMED = "the default server of the backend's environment"
 CONNECTED = {TableType.POSTGRES: "POSTGRES"} | dict.fromkeys(SNOWFLAKE_TABLES, "SNOWFLAKE")
-# A rate opens further connections as it needs them.
-RATE_CONNECTIONS_AT_START = 4
 
 
 def target_of(config: TemplateConfig, connections: ConnectionTable) -> Target:
@@ -105,10 +104,7 @@ def _schedule(config: TemplateConfig) -> Schedule | None:
 def _at_start(config: TemplateConfig, ramp: Ramp | None) -> int:
     if ramp is not None:
         return ramp.plan.start_concurrency
-    if config.load_mode is LoadMode.QPS:
-        wanted = int(config.starting_threads or RATE_CONNECTIONS_AT_START)
-        return max(1, min(wanted, config.connections))
-    return config.connections
+    return needed_at_once(config)
 
 
 def _workers_max(config: TemplateConfig) -> int | None:
@@ -136,9 +132,13 @@ def reference_of(draft: ConnectionDraft) -> ConnectionReference:
 def _shown(draft: ConnectionDraft) -> str:
     port = f":{draft.port}" if draft.port else ""
     user = f"{draft.username}@" if draft.username else ""
-    where = (
-        f"service {draft.service}" if draft.service else f"{user}{draft.host or 'localhost'}{port}"
-    )
+    role = f", role {draft.role}" if draft.role else ""
+    if draft.service:
+        where = f"service {draft.service}"
+    elif draft.connection_type == "SNOWFLAKE":
+        where = f"{user}{draft.account or draft.host or 'no account'}{role}"
+    else:
+        where = f"{user}{draft.host or 'the default host of the environment'}{port}"
     return f"{draft.connection_name} ({where})"
 
 

@@ -21,12 +21,19 @@ class Timekeeping:
         self._cpu_ns = [0] * workers
         self._interval_ns = [0] * workers
         self._loop_lag_ns = 0
+        self._due = self._sent = 0  # since the load began
         self._scheduled = 0
         self._has_schedule = False
         self._lag, self._oversleep = LatencyHistogram(), LatencyHistogram()
 
+    def count(self, report: Report) -> None:
+        """Add the starts of one second, measured or not: one may be due in the one, sent later."""
+        if report.punctuality is not None:
+            self._due += report.punctuality.scheduled
+            self._sent += decode(report.punctuality.lag).count
+
     def enter(self, worker: int, report: Report) -> None:
-        """Add one worker's report of one second."""
+        """Add one worker's report of one measured second."""
         self._cpu_ns[worker] += report.cpu_ns
         self._interval_ns[worker] += report.interval_ns
         self._loop_lag_ns = max(self._loop_lag_ns, report.loop_lag_ns)
@@ -41,7 +48,7 @@ class Timekeeping:
         """How the schedule was kept; None for a closed loop.
 
         What was due at the end of the warm-up may be sent in the measurement, so that more can be
-        sent than was scheduled, and nothing is missed then.
+        sent than was scheduled; missed is what was due since the load began, and never sent.
         """
         if not self._has_schedule:
             return None
@@ -50,7 +57,7 @@ class Timekeeping:
             scheduled=self._scheduled,
             sent=self._lag.count,
             late=self._lag.count_above(LATE_AFTER_MS),
-            missed=max(0, self._scheduled - self._lag.count),
+            missed=max(0, self._due - self._sent),
             lag_p50_ms=p50_ms,
             lag_p99_ms=p99_ms,
             lag_max_ms=max_ms,

@@ -26,8 +26,12 @@ def findings_of(
     rate = None
     own: dict[str, object] = {"is_in_process": load.target.table_type in FILE_TABLES}
     if load.schedule is not None and seconds:
+        schedule = ledger.timekeeping.schedule
         rate = RateVerdict(
-            target_qps=load.schedule.rate_per_s, qps=round(measured.answered / seconds, 1)
+            target_qps=load.schedule.rate_per_s,
+            qps=measured.answered / seconds,
+            scheduled=schedule.scheduled if schedule else 0,
+            answered=measured.answered,
         )
         own["response_p99_ms"] = measured.latency().percentile_ms(99)
     return Findings(

@@ -13,6 +13,7 @@ was answered in the warm-up is measured, and nothing that is answered after the 
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter_ns, process_time_ns
 
 import anyio
@@ -36,6 +37,8 @@ from benchgate.errors import BenchgateError
 # So few operations are collected meanwhile that to count them holds up none of those under way.
 FOLD_EVERY_S = 0.02
 NS_PER_S = 1_000_000_000
+NS_PER_MS = 1_000_000
+OVERTIME_S = 5.0
 
 
 class WorkerCourse:
@@ -78,9 +81,7 @@ class Worker:
         """Take in what the crew says; None when it is gone."""
         match message:
             case Go():
-                self._go = message
-                ahead_ns = message.start_epoch_ns - time.time_ns()
-                self._course.start_ns = perf_counter_ns() + ahead_ns
+                self._begin(message)
             case Steer():
                 self._course.connections = message.connections
             case Stop() | None:
@@ -90,6 +91,21 @@ class Worker:
                 return
         if self._go is not None or self._halted.is_set():
             self._course.decided.set()
+
+    def _begin(self, go: Go) -> None:
+        self._go = go
+        ahead_ns = go.start_epoch_ns - time.time_ns()
+        if ahead_ns < 0:
+            self._tally.noticed(
+                f"A worker heard {-ahead_ns / NS_PER_MS:.0f} ms too late when to begin, or its "
+                "clock is ahead: it began then."
+            )
+        self._course.start_ns = perf_counter_ns() + max(0, ahead_ns)
+        # Whatever holds up the reports, the load does not outlast its time.
+        whole_s = max(0, ahead_ns) / NS_PER_S + go.warmup_seconds + go.duration_seconds
+        backstop = threading.Timer(whole_s + OVERTIME_S, self._course.stopped.set)
+        backstop.daemon = True
+        backstop.start()
 
     async def work(self) -> None:
         """Load until the time is over or a halt is heard, end every session, and say how it was."""
@@ -119,7 +135,8 @@ class Worker:
             await self._until(start_ns + second * NS_PER_S)
             before_ns, cut_ns = cut_ns, perf_counter_ns()
             cpu_before_ns, cpu_ns = cpu_ns, process_time_ns()
-            counted = self._tally.take(self._due(before_ns - start_ns, cut_ns - start_ns))
+            interval = partial(self._due, before_ns - start_ns, cut_ns - start_ns)
+            counted = self._tally.take(interval if self._assignment.arrivals else None)
             report = Report(
                 second=second,
                 is_measured=second > go.warmup_seconds,
@@ -133,10 +150,11 @@ class Worker:
             if self._halted.is_set():
                 return
 
-    def _due(self, from_ns: int, to_ns: int) -> int | None:
-        """How many starts the schedule has in an interval of the load, if there is a schedule."""
+    def _due(self, from_ns: int, to_ns: int) -> int:
+        """How many starts the schedule has in an interval of the load."""
         arrivals = self._assignment.arrivals
-        return None if arrivals is None else due(arrivals, to_ns) - due(arrivals, from_ns)
+        assert arrivals is not None, "a closed loop has no schedule"
+        return due(arrivals, to_ns) - due(arrivals, from_ns)
 
     async def _until(self, instant_ns: int) -> None:
         """Return at that instant, or at a halt; count what is collected meanwhile."""

@@ -16,6 +16,7 @@ from io import FileIO
 from pkgutil import resolve_name
 
 import anyio
+from pydantic import ValidationError
 
 from benchgate.backend.drivers.port import Driver
 from benchgate.backend.engine.messages import TO_WORKER, Begin, Broken, line_of
@@ -49,8 +50,10 @@ async def serve(worker: Worker, source: FileIO) -> None:
     def listen() -> None:
         # The loop may have been closed since: then there is nobody left to hear it.
         with suppress(RuntimeError):
-            for line in iter(source.readline, b""):
-                loop.call_soon_threadsafe(worker.hear, TO_WORKER.validate_json(line))
+            # After a line that was cut short nothing can be trusted any more: that is the end, too.
+            with suppress(ValidationError):
+                for line in iter(source.readline, b""):
+                    loop.call_soon_threadsafe(worker.hear, TO_WORKER.validate_json(line))
             loop.call_soon_threadsafe(worker.hear, None)
 
     # A thread that waits for input cannot be ended: a daemon does not hold up the exit.

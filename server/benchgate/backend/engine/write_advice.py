@@ -3,12 +3,12 @@
 Pure.
 """
 
+from benchgate.backend.drivers.statements import writes_by_name
 from benchgate.backend.engine.advice import Look, Rule
 from benchgate.domain.bounds import bound_of
 from benchgate.domain.preflight import PreflightWarning, Severity, about
 from benchgate.domain.templates import (
     FILE_TABLES,
-    SNOWFLAKE_TABLES,
     LoadMode,
     QueryKind,
     TemplateConfig,
@@ -54,13 +54,9 @@ def _real_table(config: TemplateConfig) -> PreflightWarning | None:
 
 
 def _named_tables(config: TemplateConfig) -> PreflightWarning | None:
-    """On Snowflake, SQL that names its table itself cannot be led to the scratch copy.
-
-    A copied file has nothing beside it, and PostgreSQL is asked what a statement would write.
-    """
+    """SQL that names its table itself cannot be led to the scratch copy."""
     kinds = _kinds_beside_the_copy(config)
-    is_led = config.table_type not in SNOWFLAKE_TABLES
-    if config.write_target is WriteTarget.IN_PLACE or is_led or not kinds:
+    if config.write_target is WriteTarget.IN_PLACE or not kinds:
         return None
     return about(
         config,
@@ -79,8 +75,7 @@ def _kinds_beside_the_copy(config: TemplateConfig) -> list[QueryKind]:
     # The copy of a file has all its tables, under their own names.
     if config.table_type in FILE_TABLES:
         return []
-    own = (share for share in config.workload if share.writes and share.sql)
-    return [share.kind for share in own if TABLE_PLACEHOLDER not in (share.sql or "")]
+    return [share.kind for share in config.workload if writes_by_name(share)]
 
 
 def _scratch_copy(look: Look) -> PreflightWarning | None:
@@ -111,11 +106,18 @@ def _scratch_copy(look: Look) -> PreflightWarning | None:
         title="Writes Go to a Scratch Copy",
         message=(
             f"Before the load a copy of {table}, {amount}, is made, and removed after the run; "
-            "the table itself is not changed."
+            f"the table itself is not changed.{_meanwhile(config)}"
         ),
         recommendations=("Leave time for the copy before the load begins",),
         details={"table_bytes": size, "write_target": config.write_target.value},
+        of_a_moment=True,
     )
+
+
+def _meanwhile(config: TemplateConfig) -> str:
+    if config.table_type not in FILE_TABLES:
+        return ""
+    return " The whole file is copied, and until that is done other programs may not write to it."
 
 
 def _beside(config: TemplateConfig) -> str:
@@ -151,6 +153,7 @@ def _disk_space(look: Look) -> PreflightWarning | None:
             "written_bytes_estimated": written,
             "bytes_per_write_assumed": BYTES_PER_WRITE,
         },
+        of_a_moment=True,
     )
 
 

@@ -2,8 +2,9 @@
 
 import shutil
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import BinaryIO
 
 import duckdb
 
@@ -26,11 +27,13 @@ def copy_file(source: Path, path: Path, abandoned: threading.Event) -> None:
     """
     try:
         # A file that is open to be read, no process can open to write.
-        with closing(duckdb.connect(source, read_only=True)):
-            _copy_bytes(source, path, abandoned)
+        # Closing any handle of it gives that lock up: all stay open to the end.
+        with closing(duckdb.connect(source, read_only=True)), ExitStack() as handles:
             log = _log_of(source)
-            if log.exists():
-                _copy_bytes(log, _log_of(path), abandoned)
+            for whole, place in ((source, path), (log, _log_of(path))):
+                if whole.exists():
+                    _copy_bytes(handles.enter_context(whole.open("rb")), place, abandoned)
+                    shutil.copymode(whole, place)
     except duckdb.Error as exc:
         raise DatabaseError(
             f"{source} cannot be copied: {exc}",
@@ -44,13 +47,12 @@ def _log_of(path: Path) -> Path:
     return path.with_name(f"{name}{LOG_SUFFIX}{mark}{query}")
 
 
-def _copy_bytes(source: Path, path: Path, abandoned: threading.Event) -> None:
-    with source.open("rb") as original, path.open("wb") as copy:
+def _copy_bytes(original: BinaryIO, path: Path, abandoned: threading.Event) -> None:
+    with path.open("wb") as copy:
         while chunk := original.read(BYTES_AT_ONCE):
             if abandoned.is_set():
                 raise Abandoned
             copy.write(chunk)
-    shutil.copymode(source, path)
 
 
 DUCKDB_FILE = FileKind(suffixes=SUFFIXES, copy=copy_file)

@@ -195,8 +195,12 @@ def _limit(connection: Connection, target: Target, *, read_only: bool) -> None:
     """Set what the server shall enforce by itself.
 
     Not among the settings that a session starts with, because a pooler refuses most of those and
-    an older server those that it does not know.
+    an older server those that it does not know. Behind a pooler that shares sessions nothing is
+    set: it would stay with whoever comes next.
     """
+    ((pid,),) = fetch(connection, "SELECT pg_backend_pid()")
+    if pid != connection.info.backend_pid:
+        return
     limits = f"SET statement_timeout = '{STATEMENT_LIMIT_S}s'"
     if read_only:
         limits += "; SET default_transaction_read_only = on"

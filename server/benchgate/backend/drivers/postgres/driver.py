@@ -44,6 +44,7 @@ from benchgate.backend.drivers.statements import (
     Deed,
     Statement,
     refuse_misnamed,
+    refuse_writes_beside_copy,
     statements_of,
 )
 from benchgate.domain.failures import FailureKind
@@ -81,6 +82,9 @@ class PostgresDriver:
 
     async def check(self, target: Target, workload: tuple[QueryShare, ...]) -> None:
         """Let the server prepare every statement of *workload*."""
+        # When the copy is gone, a bare name would mean the table itself again.
+        if target.copy_of is not None:
+            refuse_writes_beside_copy(workload)
         await looked(target, partial(_check_all, target=target, workload=workload), read_only=True)
 
     async def survey(self, target: Target) -> Survey:
@@ -246,7 +250,11 @@ def _seat(
 ) -> Seat:
     place = place_of(assignment, number)
     tasks: list[Task] = []
+    made: dict[int, Task] = {}  # a mix of odd shares has ten thousand entries
     for operation in mix(statements, layout, pool=pool, place=place):
+        if operation.number in made:
+            tasks.append(made[operation.number])
+            continue
         statement, meter = statements[operation.number], recorder.meter(operation.kind)
         task = Task(
             kind=operation.kind,
@@ -257,6 +265,7 @@ def _seat(
             note_response_ns=meter.response_ns.append,
             note_service_ns=meter.service_ns.append,
         )
+        made[operation.number] = task
         tasks.append(task)
     return Seat(tasks, place.generator)
 

@@ -146,6 +146,8 @@ class Load:
         try:
             session.begin()
         except psycopg.OperationalError as exc:
+            # It was not sent: in an open loop its start goes to another session.
+            session.sent_ns = NOTHING_IN_FLIGHT
             self._fleet.lose(session, FailureKind.CONNECTION, message_of(exc))
             return False
         return True

@@ -5,9 +5,10 @@ from contextlib import suppress
 
 from benchgate.backend.drivers.layouts import qualified
 from benchgate.backend.drivers.port import Target
-from benchgate.backend.drivers.snowflake.client import CLIENT_ERRORS, Connection, execute
+from benchgate.backend.drivers.snowflake.client import CLIENT_ERRORS, Connection, execute, rows_of
 from benchgate.backend.drivers.snowflake.table import Place, enter, find, literal
 from benchgate.domain.templates import TableType
+from benchgate.errors import DatabaseError
 
 PREFIX = "BENCHGATE_SCRATCH_"
 MARK = "benchgate scratch copy, to be removed after its run"
@@ -23,6 +24,7 @@ def target_of(target: Target, run_id: str) -> Target:
 def make(connection: Connection, target: Target, scratch: Target) -> None:
     """Copy the table of *target* to *scratch*; nothing of it is left where that fails."""
     source = enter(connection, target)
+    _refuse_sequences(connection, source)
     copy = qualified(source.database, source.schema_name, scratch.table_name)
     cursor = connection.cursor()
     first, *others = _statements(source, copy, is_hybrid=target.table_type is TableType.HYBRID)
@@ -34,6 +36,16 @@ def make(connection: Connection, target: Target, scratch: Target) -> None:
         with suppress(*CLIENT_ERRORS):
             execute(cursor, f"DROP TABLE {copy}", ())
         raise
+
+
+def _refuse_sequences(connection: Connection, source: Place) -> None:
+    """A clone takes its defaults along, and with them the table's own sequences."""
+    columns = rows_of(connection, f"DESCRIBE TABLE {source.name}")
+    if any("NEXTVAL" in str(column.get("default")).upper() for column in columns):
+        raise DatabaseError(
+            f"A scratch copy of {source.name} would take numbers from the table's own sequence.",
+            hint="Load a table without such a default, or choose write_target IN_PLACE.",
+        )
 
 
 def _statements(source: Place, copy: str, *, is_hybrid: bool) -> tuple[str, ...]:
