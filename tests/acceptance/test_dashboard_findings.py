@@ -156,6 +156,7 @@ async def test_a_live_search_shows_how_far_it_is_and_what_its_steps_have_shown(
         await expect(now).to_have_text(
             "Step 1 of at most 12: 5 connections. Nothing is known to be stable yet."
         )
+        await expect(page.locator("#steps")).to_contain_text("~1,247")
         assert load.observer is not None
         ticks = [at_step(3, 2, 15, best=5), at_step(4, 3, 25, best=5), at_step(5, 4, 10, best=5)]
         for tick in ticks:

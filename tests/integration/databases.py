@@ -235,7 +235,9 @@ async def until(holds: Callable[[], bool], limit_s: float = 15) -> None:
 
 
 @asynccontextmanager
-async def driven(given: Assignment, notes: Notes) -> AsyncGenerator[LedCourse]:
+async def driven(
+    given: Assignment, notes: Notes, *, end_limit_s: float = END_LIMIT_S
+) -> AsyncGenerator[LedCourse]:
     """The load of *given* runs inside; on leaving, it is stopped and has to end in good time."""
     driver: Driver = driver_for(given.target.table_type)
     course, ended = LedCourse(given.connections), anyio.Event()
@@ -251,6 +253,6 @@ async def driven(given: Assignment, notes: Notes) -> AsyncGenerator[LedCourse]:
         await course.reached.wait()
         yield course
         course.stopped.set()
-        with anyio.fail_after(END_LIMIT_S):
+        with anyio.fail_after(end_limit_s):
             await ended.wait()
     assert notes.connections == 0

@@ -7,11 +7,13 @@ power cut would, `join` brings it again; each is answered with the node's addres
 import shutil
 import sys
 from contextlib import redirect_stdout, suppress
+from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
 import psutil
 from ray import cluster_utils
+from ray._common.utils import get_default_ray_temp_dir
 
 Cluster: Any = cluster_utils.Cluster  # its types are partial
 
@@ -33,6 +35,8 @@ def cut_off(cluster: Any, node: Any) -> None:
 def main() -> None:
     answers = sys.stdout
     folder = mkdtemp(prefix="bg-ray-")
+    # Ray notes its newest cluster there, and makes the folder only for clusters that lie in it.
+    Path(get_default_ray_temp_dir()).mkdir(parents=True, exist_ok=True)
     with redirect_stdout(sys.stderr):
         head = {**NODE, "node_ip_address": HEAD, "include_dashboard": False, "no_monitor": True}
         head |= {"include_log_monitor": False, "temp_dir": folder}

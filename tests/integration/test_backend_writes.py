@@ -163,7 +163,7 @@ async def test_sql_that_names_the_original_is_refused(
     assert refused.status_code == 409
     assert "Writes Go Past the Scratch Copy" in refused.text
     failed = await ended(http, run_id, "FAILED", ANYWAY)
-    assert "which is not the scratch copy" in failed["reason"]
+    assert "instead of its scratch copy" in failed["reason"]
     assert left(database) == before
 
 

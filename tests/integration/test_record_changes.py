@@ -18,6 +18,7 @@ from benchgate.domain.approvals import (
     ExecutionMode,
     SubjectKind,
 )
+from benchgate.domain.facts import digest_in
 from benchgate.domain.text import digest_of
 from benchgate.gate.approvals.record import Record
 from benchgate.gate.approvals.trail import Trail
@@ -76,8 +77,9 @@ def test_the_questions_of_an_earlier_version_are_kept_as_they_were(old: Record) 
     assert open_ == waiting(old)
     for number, approval in enumerate((used, open_), start=1):
         assert approval.facts == facts_of().model_copy(update={"run_id": f"run-{number}"})
-        # Else the yes that was given then would no longer be one to the same facts.
-        assert approval.facts.digest == approval.digest
+        # This version knows more facts, and so asks anew; what was said stays provable.
+        assert approval.facts.digest != approval.digest
+        assert digest_in(json.loads(WRITTEN["approvals"][number - 1]["facts"])) == approval.digest
         assert digest_of(approval.question) == approval.question_digest
         assert approval.mode is None
 

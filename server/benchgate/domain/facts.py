@@ -24,6 +24,9 @@ BLANK = "\u2423"
 PARTING_CHARACTERS = 20
 # Keys of a configuration are a backend's to choose: marked, none of them is the key of a fact.
 CONFIG_MARK = "config:"
+# The mark of a warning whose figures are those of a moment, and what they stand in.
+OF_A_MOMENT = "of_a_moment"
+PASSING = frozenset({"message", "recommendations", "details"})
 # Before the key of a fact, after the number of the test in a comparison that it belongs to.
 NUMBER_MARK = "\n"
 OWN_NAMES = frozenset(
@@ -66,7 +69,7 @@ class StartFacts(TestFacts):
     @property
     def digest(self) -> str:
         """SHA-256 over the facts in a canonical form, as 64 hexadecimal digits."""
-        return _digest(self.lasting)
+        return digest_in(self.model_dump(mode="json"))
 
     @property
     def name(self) -> str:
@@ -100,9 +103,7 @@ class ComparisonFacts(Value):
     @property
     def digest(self) -> str:
         """SHA-256 over the facts in a canonical form, as 64 hexadecimal digits."""
-        return _digest(
-            self.model_copy(update={"tests": tuple(test.lasting for test in self.tests)})
-        )
+        return digest_in(self.model_dump(mode="json"))
 
     @property
     def name(self) -> str:
@@ -126,9 +127,29 @@ class ComparisonFacts(Value):
 Facts = StartFacts | ComparisonFacts
 
 
-def _digest(facts: Facts) -> str:
+def digest_in(told: Any) -> str:
+    """The digest of facts that are written down as JSON, by whichever version wrote them.
+
+    It is taken of what is written and not of how this version reads it: an earlier one knew fewer
+    keys. Left out is what is measured anew at every look, and of no weight.
+    """
     # Sorted, because a backend may give the same template's keys in another order next time.
-    return digest_of(json.dumps(facts.model_dump(mode="json"), sort_keys=True))
+    return digest_of(json.dumps(_lasting(told), sort_keys=True))
+
+
+def _lasting(told: Any) -> Any:
+    if isinstance(told, list):
+        return [_lasting(one) for one in told if not _is_passing(one)]  # pyright: ignore[reportUnknownVariableType]
+    if not isinstance(told, dict):
+        return told
+    dropped = PASSING if told.get(OF_A_MOMENT) is True else frozenset[str]()  # pyright: ignore[reportUnknownMemberType]
+    return {key: _lasting(value) for key, value in told.items() if key not in dropped}  # pyright: ignore[reportUnknownVariableType]
+
+
+def _is_passing(told: Any) -> bool:
+    if not isinstance(told, dict):
+        return False
+    return told.get(OF_A_MOMENT) is True and told.get("severity") == Severity.LOW  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
 
 
 def is_same_test(one: TestFacts, other: TestFacts) -> bool:

@@ -4,6 +4,7 @@ It changes nothing, not even what is overdue, and sees the ledger and the questi
 at one moment. Every method blocks: call it from a worker thread.
 """
 
+import json
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -12,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from benchgate.database import reading
 from benchgate.domain.approvals import ApprovalState
-from benchgate.domain.facts import Facts
+from benchgate.domain.facts import Facts, digest_in
 from benchgate.domain.ledger import Break, Link, Stored, drift, first_break
 from benchgate.domain.text import digest_of
 from benchgate.domain.values import Value
@@ -103,6 +104,7 @@ def _as_stored(row: sa.RowMapping) -> Stored:
 def _digest_in(facts: str) -> str | None:
     """The digest of the facts that stand there, if they can be read."""
     try:
-        return FACTS.validate_json(facts).digest
+        FACTS.validate_json(facts)
+        return digest_in(json.loads(facts))
     except ValidationError:
         return None

@@ -60,6 +60,9 @@ class Line:
             self._socket.setblocking(False)
             if self._is_cut:
                 self._shut()
+                # Whoever would let go of it has done so already.
+                self._socket.close()
+                self._socket = None
 
     def cut(self) -> None:
         """Cut the session off, as a broken network would."""
