@@ -10,9 +10,9 @@ from typing import Protocol
 
 from benchgate.backend.drivers.port import Target
 from benchgate.backend.engine.cluster.place import connected
-from benchgate.backend.engine.crew import Workplace
 from benchgate.backend.engine.load import Load, Tick
 from benchgate.backend.engine.process import ThisMachine
+from benchgate.backend.engine.workplace import Workplace
 from benchgate.domain.templates import TableType, WorkerLoss
 from tests.integration.databases import only
 from tests.integration.scripted import DRIVERS, LOOKUP

@@ -80,7 +80,7 @@ def run_backend(
                 host=host,
                 listener=listener,
                 idle_seconds=idle_seconds,
-                surroundings=look_around(production_patterns),
+                surroundings=look_around(production_patterns, ray_address=ray_address),
                 drive=partial(places.drive, ray_address=ray_address),
             )
             anyio.run(live, data_dir)

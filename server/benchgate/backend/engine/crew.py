@@ -11,25 +11,24 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Protocol
 
 import anyio
 
 from benchgate.backend.drivers.catalog import driver_for
 from benchgate.backend.drivers.port import Driver
 from benchgate.backend.engine.accounts import parted
-from benchgate.backend.engine.assignments import application_name, assignments, workers_for
+from benchgate.backend.engine.assignments import assignments, workers_for
 from benchgate.backend.engine.guard import Guard, Machine, Tried
 from benchgate.backend.engine.ledger import DEAD_AFTER_S, Ledger
 from benchgate.backend.engine.load import Load, Observer, Outcome, Tick
 from benchgate.backend.engine.messages import Begin, Broken, Done, Go, Ready, Report, Steer, Stop
 from benchgate.backend.engine.pilot import Pilot, pilot_of
 from benchgate.backend.engine.process import ThisMachine
+from benchgate.backend.engine.proof import with_proof
 from benchgate.backend.engine.verdicts import findings_of
-from benchgate.domain.findings import SessionsProof
+from benchgate.backend.engine.workplace import Member, Workplace
 from benchgate.domain.runs import LiveMetrics, Phase
 from benchgate.domain.templates import TableType, WorkerLoss
-from benchgate.domain.text import one_line
 from benchgate.domain.values import Value
 from benchgate.errors import BenchgateError
 
@@ -37,73 +36,12 @@ START_LIMIT_S = 60.0
 REPORT_LIMIT_S = 15.0  # after the second that is reported
 STOP_LIMIT_S = 3.0
 KILL_LIMIT_S = 2.0
-PROOF_LIMIT_S = 3.0
 REMARKS_MAX = 20
 # The instant of the common start lies so far ahead that the word of it reaches every worker.
 LEAD_NS = 50_000_000
 NS_PER_S = 1_000_000_000
 
 log = logging.getLogger(__name__)
-
-
-class Member(Protocol):
-    """One worker as its crew sees it, wherever it runs."""
-
-    number: int
-    is_ready: bool
-    is_done: bool
-    has_exited: bool
-
-    async def hear(self) -> Ready | Report | Done | Broken | None:
-        """The next thing that the worker says; None when it is gone."""
-        ...
-
-    async def tell(self, message: Value) -> None:
-        """Say *message*; a worker that has gone hears nothing, and is met when it is heard."""
-        ...
-
-    async def log_errors(self) -> None:
-        """Pass on what it complains of, until it is gone."""
-        ...
-
-    def fate(self) -> str:
-        """How it ended, in words."""
-        ...
-
-    def kill(self) -> None:
-        """End it at once."""
-        ...
-
-    async def close(self) -> None:
-        """Let go of it, and see it gone."""
-        ...
-
-
-class Workplace(Protocol):
-    """Where workers run."""
-
-    @property
-    def is_here(self) -> bool:
-        """Whether it is this machine, so that its load tells of the workers' room."""
-        ...
-
-    @property
-    def cores(self) -> int:
-        """The cores that are there for them."""
-        ...
-
-    @property
-    def workers(self) -> int:
-        """How many there are where a template does not say."""
-        ...
-
-    async def start(self, number: int) -> Member:
-        """A new worker, which waits for its assignment."""
-        ...
-
-    async def close(self) -> None:
-        """Leave the place as it was."""
-        ...
 
 
 async def drive(
@@ -126,7 +64,7 @@ async def drive(
     wanted = workers_for(load, place.workers, at_most=driver.workers_max(load.workload))
     async with _crew(load, place, wanted, stop=stop) as crew:
         outcome = await crew.carry_out(observer)
-        return await _with_proof(outcome, load, driver)
+        return await with_proof(outcome, load, driver)
 
 
 class Crew:
@@ -355,22 +293,6 @@ class Crew:
             failure=self._failure,
             stopped=self._stopped,
         )
-
-
-async def _with_proof(outcome: Outcome, load: Load, driver: Driver) -> Outcome:
-    """*outcome* with what the database still had of the run's sessions, which are ended."""
-    assert outcome.findings is not None
-    proof, remarks = None, outcome.findings.remarks
-    try:
-        with anyio.fail_after(PROOF_LIMIT_S):
-            ended = await driver.end_sessions(load.target, application_name(load.run_id))
-    except (BenchgateError, TimeoutError) as exc:
-        told = one_line(str(exc)) or f"no answer within {PROOF_LIMIT_S:g} s"
-        remarks = (*remarks, f"Whether sessions of the run are left could not be asked: {told}")
-    else:
-        proof = None if ended is None else SessionsProof(found=ended.found, left=ended.left)
-    findings = outcome.findings.model_copy(update={"sessions": proof, "remarks": remarks})
-    return outcome.model_copy(update={"findings": findings})
 
 
 @asynccontextmanager

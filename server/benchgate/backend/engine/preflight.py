@@ -16,6 +16,7 @@ from benchgate.backend.connections import ConnectionTable
 from benchgate.backend.drivers.port import Driver, Survey, TableShape, Target
 from benchgate.backend.engine.advice import SERVER_RULES, Look, advice
 from benchgate.backend.engine.capacity import driven_max
+from benchgate.backend.engine.plan_advice import PLAN_RULES
 from benchgate.backend.engine.surroundings import Surroundings
 from benchgate.backend.engine.target import target_of
 from benchgate.backend.engine.write_advice import WRITE_RULES, in_place
@@ -38,7 +39,7 @@ LOOKS_AT_A_TIME = 4
 
 LOAD_MODES_DRIVEN = frozenset(LoadMode)
 TABLE_TYPES_DRIVEN = frozenset(TableType)
-RULES = (*WRITE_RULES, *SERVER_RULES)
+RULES = (*WRITE_RULES, *SERVER_RULES, *PLAN_RULES)
 
 TITLES: dict[type[BenchgateError], str] = {
     NotFound: "Connection Does Not Exist",

@@ -15,15 +15,19 @@ class Surroundings(Value):
     cores: int  # that this process may use
     default_server: tuple[str, ...] = ()  # names that a connection without a server leads to
     production_patterns: tuple[str, ...] = PRODUCTION_PATTERNS
+    ray_address: str | None = None  # of the cluster from which servers are loaded
 
 
-def look_around(production_patterns: tuple[str, ...] = PRODUCTION_PATTERNS) -> Surroundings:
+def look_around(
+    production_patterns: tuple[str, ...] = PRODUCTION_PATTERNS, *, ray_address: str | None = None
+) -> Surroundings:
     """The surroundings of this process."""
     named = (os.environ.get(name) for name in DEFAULT_SERVER_VARIABLES)  # noqa: TID251 - libpq's
     return Surroundings(
         cores=_cores(),
         default_server=tuple(name for name in named if name),
         production_patterns=production_patterns,
+        ray_address=ray_address,
     )
 
 

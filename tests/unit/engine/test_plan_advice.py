@@ -1,0 +1,54 @@
+"""What is told of a load's own plan: how far a search may go, and from where a load comes."""
+
+from typing import Any
+
+import pytest
+
+from benchgate.backend.drivers.port import Survey
+from benchgate.backend.engine.advice import Look, advice
+from benchgate.backend.engine.plan_advice import PLAN_RULES
+from benchgate.backend.engine.surroundings import Surroundings
+from benchgate.domain.preflight import PreflightWarning, Severity
+from tests.unit.examples import config_of
+
+SEARCH: dict[str, Any] = {"load_mode": "FIND_MAX_CONCURRENCY", "warmup": 10, "duration": 300}
+HEAD = "10.0.0.1:6379"
+FREE: dict[str, Any] = {"connections_max": 100, "connections_used": 17, "connections_reserved": 3}
+
+
+def told(
+    config: dict[str, Any], *, ray_address: str | None = None, **survey: Any
+) -> list[PreflightWarning]:
+    look = Look(
+        config=config_of(**config),
+        survey=Survey(**survey),
+        surroundings=Surroundings(cores=4, ray_address=ray_address),
+    )
+    return advice(PLAN_RULES, look)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "survey", "most"),
+    [
+        (None, {}, 1_000),
+        (None, FREE, 80),
+        ({"max_workers": 2, "max_connections": 10}, FREE, 20),
+    ],
+)
+def test_a_search_tells_how_far_it_may_go(
+    scaling: dict[str, int] | None, survey: dict[str, Any], most: int
+) -> None:
+    (warning,) = told(SEARCH | {"scaling": scaling}, **survey)
+    assert (warning.severity, warning.of_a_moment) == (Severity.LOW, True)
+    assert f"at most 310 s and 10 steps, and goes no higher than {most} connec" in warning.message
+
+
+def test_a_load_from_a_cluster_says_so_but_for_files_which_are_loaded_from_here() -> None:
+    (warning,) = told({}, ray_address=HEAD)
+    assert warning.severity is Severity.MEDIUM
+    assert "RAY_ADDRESS is 10.0.0.1:6379" in warning.message
+    assert told({"table_type": "SQLITE", "database": "/srv/x.db"}, ray_address=HEAD) == []
+
+
+def test_a_load_from_here_with_an_end_of_its_own_has_nothing_to_tell() -> None:
+    assert told({}) == []
