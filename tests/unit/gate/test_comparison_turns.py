@@ -259,7 +259,9 @@ async def test_a_yes_to_the_next_test_after_a_long_pause_has_not_rested_since_th
         monkeypatch.setattr(Driver, "rested", note)
         # Nobody drives while a person thinks, and this yes is not taken by a driver.
         await series.start()
-        told = await series.until(lambda _: bool(rests))
+        told = await series.until(
+            lambda told: bool(rests) and told["state"] == "running" and backend.starts == [1, 1]
+        )
     assert max(rests) < REST_MAX
     assert (told["state"], backend.starts) == ("running", [1, 1])
 
