@@ -27,7 +27,7 @@ from benchgate.backend.engine.assignments import assignments
 from benchgate.backend.engine.histograms import decode
 from benchgate.backend.engine.messages import Report, line_of
 from benchgate.backend.engine.tally import Tally
-from benchgate.backend.engine.work import FOLD_EVERY_S, NS_PER_S
+from benchgate.backend.engine.work import FOLD_SOONEST_S, NS_PER_S
 from benchgate.backend.engine.worker import SWITCH_INTERVAL_S
 from benchgate.domain.templates import QueryKind
 from benchmarks import ground
@@ -109,8 +109,8 @@ class Slots:
     async def _time_is_left(self, began_ns: int) -> bool:
         """Wait for a moment; whether the slot goes on after it."""
         left_s = SLOT_SECONDS - (perf_counter_ns() - began_ns) / NS_PER_S
-        await anyio.sleep(min(max(left_s, 0), FOLD_EVERY_S))
-        return left_s > FOLD_EVERY_S
+        await anyio.sleep(min(max(left_s, 0), FOLD_SOONEST_S))
+        return left_s > FOLD_SOONEST_S
 
 
 class Trial(NamedTuple):

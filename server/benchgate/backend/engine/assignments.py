@@ -1,5 +1,7 @@
 """Who does what: the parts of a load, one for each worker. Pure."""
 
+from math import ceil
+
 from benchgate.backend.drivers.port import Assignment
 from benchgate.backend.engine.accounts import parted
 from benchgate.backend.engine.load import Load
@@ -8,6 +10,9 @@ from benchgate.domain.templates import WorkerLoss
 
 # More of them than this only wait for each other, and in the end for the machine.
 WORKERS_TO_USUAL_MAX = 8
+# One worker keeps to the schedule of such a rate with a fraction of a core, and better than two do:
+# they would disturb each other, and each would wait for connections that the other has free.
+RATE_PER_WORKER_PER_S = 5_000
 NAME_CHARACTERS_MAX = 63  # PostgreSQL cuts off what is longer
 
 
@@ -21,9 +26,15 @@ def workers_for(load: Load, usual: int, *, at_most: int | None = None) -> int:
 
     A search begins with few connections and ends with many: its workers are counted by the end.
     """
-    wanted = max(load.workers_min, min(usual, load.workers_max or usual))
+    wanted = max(load.workers_min, min(_worth_it(load, usual), load.workers_max or usual))
     wanted = min(wanted, usual * WORKERS_TO_USUAL_MAX)
     return max(1, min(wanted, load.connections, at_most or load.connections))
+
+
+def _worth_it(load: Load, usual: int) -> int:
+    if load.schedule is None:
+        return usual
+    return min(usual, ceil(load.schedule.rate_per_s / RATE_PER_WORKER_PER_S))
 
 
 def assignments(load: Load, workers: int) -> list[Assignment]:

@@ -81,7 +81,7 @@ class _Account:
         self.response = _Places(self.meter.response_ns)
         self.rows = 0
 
-    def fold(self) -> None:
+    def fold(self) -> int:
         # What belongs to one operation is appended in this order's reverse, and stays together.
         count = len(self.meter.service_ns)
         self.service.fold(count)
@@ -89,6 +89,7 @@ class _Account:
         rows = self.meter.rows[:count]
         del self.meter.rows[:count]
         self.rows += sum(rows)
+        return count
 
     def take(self, kind: QueryKind) -> KindCounts | None:
         service, rows, self.rows = self.service.take(), self.rows, 0
@@ -138,12 +139,11 @@ class Tally:
         with self._lock:
             self._connections += by
 
-    def fold(self) -> None:
-        """Count what was collected; cheap when done often."""
-        for account in self._accounts.values():
-            account.fold()
+    def fold(self) -> int:
+        """Count what was collected; how many operations that were."""
         self._lag.fold_all()
         self._oversleep.fold_all()
+        return sum(account.fold() for account in self._accounts.values())
 
     def take(self, scheduled: Callable[[], int] | None = None) -> Counted:
         """Everything since the last time; in an open loop *scheduled* counts what was due in it.

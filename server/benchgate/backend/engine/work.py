@@ -34,8 +34,10 @@ from benchgate.domain.arrivals import due
 from benchgate.domain.values import Value
 from benchgate.errors import BenchgateError
 
-# So few operations are collected meanwhile that to count them holds up none of those under way.
-FOLD_EVERY_S = 0.02
+# To count what was collected takes a while in which nothing is sent, and so does to wake up for it:
+# it is done so often that few operations have come together, and no more often than that.
+FOLD_MANY, FOLD_FEW = 400, 100
+FOLD_SOONEST_S, FOLD_LATEST_S = 0.02, 0.16
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 OVERTIME_S = 5.0
@@ -76,6 +78,7 @@ class Worker:
         self._go: Go | None = None
         self._halted = anyio.Event()  # the load shall end; set by the clock or from outside
         self._loop_lag_ns = 0
+        self._fold_every_s = FOLD_SOONEST_S
 
     def hear(self, message: Begin | Go | Steer | Stop | None) -> None:
         """Take in what the crew says; None when it is gone."""
@@ -162,10 +165,17 @@ class Worker:
             left_ns = instant_ns - perf_counter_ns()
             if left_ns <= 0:
                 return
-            wait_s = min(left_ns / NS_PER_S, FOLD_EVERY_S)
+            wait_s = min(left_ns / NS_PER_S, self._fold_every_s)
             wake_ns = perf_counter_ns() + int(wait_s * NS_PER_S)
             with anyio.move_on_after(wait_s):
                 await self._halted.wait()
             if not self._halted.is_set():
                 self._loop_lag_ns = max(self._loop_lag_ns, perf_counter_ns() - wake_ns)
-            self._tally.fold()
+            self._fold_every_s = _fold_next(self._fold_every_s, counted=self._tally.fold())
+
+
+def _fold_next(every_s: float, *, counted: int) -> float:
+    """In how long to count again, where *counted* had come together in *every_s* or less."""
+    if counted > FOLD_MANY:
+        return max(FOLD_SOONEST_S, every_s / 2)
+    return min(FOLD_LATEST_S, every_s * 2) if counted < FOLD_FEW else every_s

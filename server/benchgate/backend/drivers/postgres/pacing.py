@@ -14,6 +14,10 @@ from benchgate.backend.drivers.postgres.fleet import Fleet
 from benchgate.backend.drivers.postgres.session import Session
 from benchgate.backend.drivers.postgres.waits import NEVER
 
+# So long a start waits before a further session is opened for it. A moment in which the server or
+# this machine was slow is over by then, and to open one slows both.
+PATIENCE_NS = 2_000_000
+
 Begin = Callable[[Session], bool]
 
 
@@ -103,10 +107,13 @@ class ClosedPace:
 
 
 class OpenPace:
-    """Operations begin when the schedule says so, on whichever session has been free longest.
+    """Operations begin when the schedule says so, on whichever session became free last.
 
-    Starts for which no session is free wait in the schedule itself. Only as many are drawn from
-    it as there may be sessions, to know how many of these are needed.
+    That is the order of most pools: what was used last is still at hand in the server's memory,
+    and the others are there for when they are needed.
+
+    Starts for which no session is free wait in the schedule itself. Only as many are drawn from it
+    as there may be sessions, to know how many of these are needed.
     """
 
     def __init__(
@@ -120,7 +127,7 @@ class OpenPace:
         self._starts_ns = starts_ns
         self._next_ns = next(starts_ns)
         self._waiting: deque[int] = deque()
-        self._idle: deque[Session] = deque()  # the longest first
+        self._idle: deque[Session] = deque()  # those that have been free longest first
         self._wanted = 0
         self._note_lag_ns = recorder.lag_ns.append
         self._note_oversleep_ns = recorder.oversleep_ns.append
@@ -143,12 +150,14 @@ class OpenPace:
             waiting.append(self._next_ns)
             self._next_ns = next(self._starts_ns)
         while waiting and idle:
-            self._send(idle.popleft(), waiting.popleft())
-        if waiting:
-            self._grow()
+            self._send(waiting.popleft(), free_since_ns=idle[0].idle_ns)
+        can_grow = self._fleet.in_being < self._wanted
+        if waiting and can_grow:
+            self._grow(now_ns)
         # The next start matters if a session is free for it or could be opened.
-        can_be_met = idle or self._fleet.in_being < self._wanted
-        self.due_ns = self._next_ns if can_be_met else NEVER
+        self.due_ns = self._next_ns if idle or can_grow else NEVER
+        if waiting and can_grow and (patient_ns := waiting[0] + PATIENCE_NS) > now_ns:
+            self.due_ns = min(self._next_ns, patient_ns)
 
     def pop_idle(self) -> Session | None:
         """The one that has been free longest."""
@@ -161,18 +170,21 @@ class OpenPace:
     def fill(self, wanted: int) -> None:
         """Ask for those that starts are waiting for."""
         self._wanted = wanted
-        self._grow()
+        self._grow(perf_counter_ns())
 
-    def _grow(self) -> None:
-        needed = len(self._waiting) - self._fleet.pending
+    def _grow(self, now_ns: int) -> None:
+        """Open sessions for the starts that have waited for long enough."""
+        waiting = sum(start_ns + PATIENCE_NS <= now_ns for start_ns in self._waiting)
+        needed = waiting - self._fleet.pending
         self._fleet.ask(min(needed, self._wanted - self._fleet.in_being))
 
-    def _send(self, session: Session, start_ns: int) -> None:
+    def _send(self, start_ns: int, *, free_since_ns: int) -> None:
+        session = self._idle.pop()
         session.due_ns = start_ns
         if not self._begin(session):
             self._waiting.appendleft(start_ns)
             return
         lag_ns = session.sent_ns - start_ns
         self._note_lag_ns(lag_ns)
-        if session.idle_ns <= start_ns:
+        if free_since_ns <= start_ns:
             self._note_oversleep_ns(lag_ns)
