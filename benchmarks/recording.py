@@ -24,7 +24,7 @@ import anyio
 
 from benchgate.backend.drivers.postgres.driver import PostgresDriver
 from benchgate.backend.engine.assignments import assignments
-from benchgate.backend.engine.histograms import decode
+from benchgate.backend.engine.histograms import LatencyHistogram
 from benchgate.backend.engine.messages import Report, line_of
 from benchgate.backend.engine.tally import Tally
 from benchgate.backend.engine.work import FOLD_SOONEST_S, NS_PER_S
@@ -86,7 +86,7 @@ class Slots:
         report = self._report(perf_counter_ns() - began_ns)
         # To take and to write belong to the slot, so its time ends after them.
         seconds, left = (perf_counter_ns() - began_ns) / NS_PER_S, self._collected
-        counted = sum(decode(kind.service).count for kind in report.kinds)
+        counted = sum(LatencyHistogram(kind.service).count for kind in report.kinds)
         return (counted + left - before) / seconds
 
     @property

@@ -22,7 +22,6 @@ HEAVY = frozenset(
         "ray",
         "psutil",
         "sqlite3",
-        "hdrh",
         "rich",
     }
 )

@@ -29,8 +29,8 @@ def counts(
 ) -> KindCounts:
     return KindCounts(
         kind=kind,
-        service=histogram_of(latencies_ms).encode(),
-        response=None if responses_ms is None else histogram_of(responses_ms).encode(),
+        service=histogram_of(latencies_ms).counts,
+        response=None if responses_ms is None else histogram_of(responses_ms).counts,
         rows=rows,
     )
 

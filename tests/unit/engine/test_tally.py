@@ -1,6 +1,6 @@
 import pytest
 
-from benchgate.backend.engine.histograms import decode
+from benchgate.backend.engine.histograms import LatencyHistogram
 from benchgate.backend.engine.tally import Tally
 from benchgate.domain.failures import FailureKind
 from tests.unit.engine.reports import INSERT, LOOKUP, MS_NS, NOON
@@ -24,7 +24,7 @@ def test_a_tally_reports_everything_once() -> None:
     taken = tally.take()
     (lookups,) = taken.kinds
     assert (lookups.kind, lookups.rows, lookups.response) == (LOOKUP, 6, None)
-    assert decode(lookups.service).count == 3
+    assert LatencyHistogram(lookups.service).count == 3
     (failure,) = taken.failures
     assert (failure.count, failure.message, failure.at) == (2, "first line", NOON)
     assert (taken.last_message, taken.connections, taken.punctuality) == ("second", 2, None)
@@ -48,14 +48,14 @@ def test_service_and_response_times_stay_apart_and_together() -> None:
     tally.meter(LOOKUP).rows.append(2)
     tally.meter(LOOKUP).response_ns.append(5 * MS_NS)
     (lookups,) = tally.take().kinds
-    assert decode(lookups.service).percentile_ms(100) == pytest.approx(1, rel=1e-3)
+    assert LatencyHistogram(lookups.service).percentile_ms(100) == pytest.approx(1, rel=1e-3)
     assert lookups.response is not None
-    assert decode(lookups.response).count == 2
-    assert decode(lookups.response).percentile_ms(1) == pytest.approx(800, rel=1e-3)
+    assert LatencyHistogram(lookups.response).count == 2
+    assert LatencyHistogram(lookups.response).percentile_ms(1) == pytest.approx(800, rel=1e-3)
     tally.meter(LOOKUP).service_ns.append(MS_NS)
     (late,) = tally.take().kinds
     assert late.response is not None
-    assert decode(late.response).percentile_ms(100) == pytest.approx(5, rel=1e-3)
+    assert LatencyHistogram(late.response).percentile_ms(100) == pytest.approx(5, rel=1e-3)
 
 
 def test_an_open_loop_reports_how_punctual_it_was() -> None:
@@ -65,8 +65,8 @@ def test_an_open_loop_reports_how_punctual_it_was() -> None:
     punctuality = tally.take(lambda: 7).punctuality
     assert punctuality is not None
     assert punctuality.scheduled == 7
-    assert decode(punctuality.lag).count == 2
-    assert decode(punctuality.oversleep).count == 1
+    assert LatencyHistogram(punctuality.lag).count == 2
+    assert LatencyHistogram(punctuality.oversleep).count == 1
     nothing = tally.take(lambda: 0).punctuality
     assert nothing is not None
-    assert decode(nothing.lag).count == 0
+    assert LatencyHistogram(nothing.lag).count == 0

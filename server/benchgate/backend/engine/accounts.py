@@ -6,7 +6,7 @@ Sums of what workers have reported: histograms are merged, counts are added. Kno
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from benchgate.backend.engine.histograms import LatencyHistogram, decode, merged
+from benchgate.backend.engine.histograms import LatencyHistogram, merged
 from benchgate.backend.engine.messages import Report
 from benchgate.domain.objectives import KindFigures, LatencyFigures
 from benchgate.domain.runs import Summary
@@ -49,9 +49,9 @@ class Accounts:
         """Add what one worker has reported."""
         for counts in report.kinds:
             account = self._of(counts.kind)
-            account.service.merge(decode(counts.service))
+            account.service.enter(counts.service)
             if counts.response is not None:
-                account.response.merge(decode(counts.response))
+                account.response.enter(counts.response)
             account.rows += counts.rows
         for failure in report.failures:
             if failure.kind is None:

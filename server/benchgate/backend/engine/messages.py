@@ -11,11 +11,12 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from benchgate.backend.drivers.port import Assignment
+from benchgate.backend.engine.histograms import Counts
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.templates import QueryKind
 from benchgate.domain.values import Value
 
-# A line holds one histogram for each kind of query, a few kilobytes each at the worst.
+# A line holds two histograms for each kind of query, about ten kilobytes each as a rule.
 LINE_BYTES_MAX = 4_000_000
 
 
@@ -59,11 +60,11 @@ class Ready(Value):
 
 
 class KindCounts(Value):
-    """The operations of one kind that were answered; latencies are encoded histograms."""
+    """The operations of one kind that were answered; latencies are histograms."""
 
     kind: QueryKind
-    service: str
-    response: str | None = None  # of an open loop
+    service: Counts
+    response: Counts | None = None  # of an open loop
     rows: int = 0
 
 
@@ -71,8 +72,8 @@ class Punctuality(Value):
     """How an open loop kept to its schedule."""
 
     scheduled: int  # starts that were due
-    lag: str  # from each intended start to the sending, as an encoded histogram
-    oversleep: str  # the part of it that is the generator's own
+    lag: Counts  # from each intended start to the sending
+    oversleep: Counts  # the part of it that is the generator's own
 
 
 class FailureCount(Value):

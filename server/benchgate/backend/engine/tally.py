@@ -6,13 +6,12 @@ counts every few milliseconds, in portions so small that no operation waits for 
 """
 
 import threading
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from benchgate.backend.drivers.port import Meter
-from benchgate.backend.engine.histograms import LatencyHistogram, place_of
+from benchgate.backend.engine.histograms import Counts, LatencyHistogram
 from benchgate.backend.engine.messages import FailureCount, KindCounts, Punctuality
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.templates import QueryKind
@@ -49,27 +48,21 @@ class _Places:
 
     def __init__(self, collected: list[int]) -> None:
         self._collected = collected
-        self._counts: dict[int, int] = defaultdict(int)
+        self._histogram = LatencyHistogram()
 
     def fold(self, count: int) -> None:
         """Count the first *count* of what was collected; what is appended meanwhile stays."""
         taken = self._collected[:count]
         del self._collected[:count]
-        counts = self._counts
-        for latency_ns in taken:
-            counts[place_of(latency_ns)] += 1
+        self._histogram.record(taken)
 
     def fold_all(self) -> None:
         self.fold(len(self._collected))
 
-    def take(self) -> str | None:
-        """The histogram of everything since the last time; None where there was nothing."""
-        counts, self._counts = self._counts, defaultdict(int)
-        if not counts:
-            return None
-        histogram = LatencyHistogram()
-        histogram.enter(counts)
-        return histogram.encode()
+    def take(self) -> Counts:
+        """The histogram of everything since the last time."""
+        histogram, self._histogram = self._histogram, LatencyHistogram()
+        return histogram.counts
 
 
 class _Account:
@@ -94,9 +87,9 @@ class _Account:
     def take(self, kind: QueryKind) -> KindCounts | None:
         service, rows, self.rows = self.service.take(), self.rows, 0
         response = self.response.take()
-        if service is None:
+        if not service:
             return None
-        return KindCounts(kind=kind, service=service, response=response, rows=rows)
+        return KindCounts(kind=kind, service=service, response=response or None, rows=rows)
 
 
 class Tally:
@@ -166,9 +159,9 @@ class Tally:
         )
 
     def _punctuality(self, scheduled: Callable[[], int]) -> Punctuality:
-        empty = LatencyHistogram().encode()
-        lag, oversleep = self._lag.take() or empty, self._oversleep.take() or empty
-        return Punctuality(scheduled=scheduled(), lag=lag, oversleep=oversleep)
+        return Punctuality(
+            scheduled=scheduled(), lag=self._lag.take(), oversleep=self._oversleep.take()
+        )
 
 
 def _count(failure: FailureKind, kind: QueryKind | None, group: _Group) -> FailureCount:

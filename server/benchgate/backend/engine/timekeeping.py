@@ -3,7 +3,7 @@
 Sums over the measurement; what they say of the figures is for `domain.generator`.
 """
 
-from benchgate.backend.engine.histograms import LatencyHistogram, decode
+from benchgate.backend.engine.histograms import LatencyHistogram
 from benchgate.backend.engine.messages import Report
 from benchgate.domain.findings import ScheduleFigures
 from benchgate.domain.generator import GeneratorHealth
@@ -30,7 +30,7 @@ class Timekeeping:
         """Add the starts of one second, measured or not: one may be due in the one, sent later."""
         if report.punctuality is not None:
             self._due += report.punctuality.scheduled
-            self._sent += decode(report.punctuality.lag).count
+            self._sent += LatencyHistogram(report.punctuality.lag).count
 
     def enter(self, worker: int, report: Report) -> None:
         """Add one worker's report of one measured second."""
@@ -40,8 +40,8 @@ class Timekeeping:
         if report.punctuality is not None:
             self._has_schedule = True
             self._scheduled += report.punctuality.scheduled
-            self._lag.merge(decode(report.punctuality.lag))
-            self._oversleep.merge(decode(report.punctuality.oversleep))
+            self._lag.enter(report.punctuality.lag)
+            self._oversleep.enter(report.punctuality.oversleep)
 
     @property
     def schedule(self) -> ScheduleFigures | None:
