@@ -144,9 +144,15 @@ class RunTable:
             return _moved(connection, run_id, event, at=at, values={})
 
     def end(self, run_id: str, ending: Ending, *, at: datetime) -> Run:
-        """End an active run: FAILED, or what its status leads to when its load has settled."""
+        """End an active run: FAILED, or what its status leads to when its load has settled.
+
+        A run that has ended stays as it is: a backend that shuts down does not wait for ever for
+        its load, and writes an end itself.
+        """
         with store_errors(), self._engine.begin() as connection:
             run = _run(_existing(connection, run_id))
+            if run.status in TERMINAL:
+                return run
             if run.status is RunStatus.STARTING and not ending.failed:
                 ending = ending.model_copy(update={"failed": True, "reason": NEVER_BEGAN})
             for event in _events_to_the_end(run.status, ending):

@@ -238,6 +238,25 @@ async def test_ending_the_backend_ends_the_active_run_and_says_so(tmp_path: Path
         assert (ended["status"], ended["reason"]) == ("CANCELLED", SHUT_DOWN)
 
 
+async def test_a_load_that_ends_after_the_backend_has_given_it_up_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = RunTable.end
+
+    def too_late(table: RunTable, run_id: str, ending: Ending, *, at: datetime) -> Run:
+        table.fail_active(CRASHED, at=at)
+        return end(table, run_id, ending, at=at)
+
+    monkeypatch.setattr(RunTable, "end", too_late)
+    async with served(scripted_app(tmp_path)) as http:
+        run_id = await new_run(http, draft(orders(tmp_path)))
+        await start(http, run_id)
+        await until_status(http, run_id, "RUNNING")
+    async with served(scripted_app(tmp_path)) as http:
+        ended = await status_of(http, run_id)
+        assert (ended["status"], ended["reason"]) == (RunStatus.FAILED, CRASHED)
+
+
 def copy_state(data_dir: Path, after: Path) -> None:
     for file in data_dir.glob("backend.sqlite3*"):
         (after / file.name).write_bytes(file.read_bytes())
