@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import anyio
 import psutil
@@ -17,13 +18,16 @@ import pytest
 
 from benchgate.backend.engine import places
 from benchgate.backend.engine.accounts import latency_figures
+from benchgate.backend.engine.assignments import application_name
 from benchgate.backend.engine.crew import drive
 from benchgate.backend.engine.histograms import LatencyHistogram
 from benchgate.backend.engine.load import Load, Outcome, Tick
 from benchgate.domain.runs import Phase
 from benchgate.domain.templates import WorkerLoss
 from benchgate.errors import ClusterError
-from tests.integration.databases import SqliteDatabase, until
+from tests.integration.backend_process import backend, workers_of
+from tests.integration.databases import PostgresDatabase, SqliteDatabase, until
+from tests.integration.originals import make_orders, orders_draft
 from tests.integration.scripted import (
     NS_PER_MS,
     OPERATIONS,
@@ -31,6 +35,7 @@ from tests.integration.scripted import (
     latencies_ns,
     notes,
 )
+from tests.integration.servers import PostgresServer
 from tests.integration.workplaces import (
     PATHS,
     ROOT,
@@ -43,6 +48,7 @@ from tests.integration.workplaces import (
     opened,
     running_nodes,
 )
+from tests.unit.backend.scripted import new_run, until_status
 
 pytestmark = pytest.mark.anyio
 
@@ -197,6 +203,29 @@ async def test_a_run_survives_the_loss_of_a_machine(
     load = load_in(tmp_path, duration_s=4, loss=WorkerLoss.REDISTRIBUTE)
     remark = await survives(nodes, load, lose_one)
     assert f"on {lost[0]}) is gone" in remark
+
+
+async def test_a_backend_loads_postgres_from_every_machine_of_its_cluster(
+    nodes: Nodes, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes.make_ready()
+    monkeypatch.setenv("PYTHONPATH", PATHS)
+    monkeypatch.setenv("RAY_ADDRESS", nodes.address)
+    database = PostgresDatabase(postgres)
+    make_orders(database)
+    free: dict[str, Any] = {"scaling": {}, "concurrent_connections": 4, "duration": 3}
+    async with backend(tmp_path / "data") as process, process.client() as http:
+        run_id = await new_run(http, await orders_draft(http, database, **free))
+        (await http.post(f"/api/runs/{run_id}/start")).raise_for_status()
+        await until_status(http, run_id, "RUNNING")
+        # What the backend has started is the way to the cluster alone.
+        (child,) = workers_of(process)
+        assert "benchgate.backend.engine.cluster.bridge" in child.cmdline()
+        await until(lambda: postgres.sessions(application_name(run_id)) == 4)
+        done = await until_status(http, run_id, "COMPLETED")
+    assert (done["summary"]["error_rate"], done["findings"]["generator"]["workers"]) == (0, 2)
+    assert done["summary"]["total_queries"] > 100
+    assert postgres.sessions(application_name(run_id)) == 0
 
 
 async def test_a_cluster_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
