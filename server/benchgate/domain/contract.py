@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from benchgate.domain.findings import Findings
-from benchgate.domain.preflight import PreflightReport, PreflightWarning
+from benchgate.domain.preflight import PreflightReport, Warnings
 from benchgate.domain.runs import LiveMetrics, Summary
 from benchgate.domain.templates import Template, TemplateConfig
 from benchgate.domain.values import TemplateId, Value
@@ -45,7 +45,7 @@ class RunChanged(Value):
 
     run_id: str
     status: str
-    warnings: tuple[PreflightWarning, ...] = ()
+    warnings: Warnings = ()
 
 
 class RunDetail(Value):
@@ -85,7 +85,7 @@ class TemplateReadiness(Value):
     connection: str | None = Field(default=None, description="The server, as a person knows it")
     copies_writes: bool = Field(default=False, description="Writes go to a scratch copy")
     active_run_id: str | None = None
-    warnings: tuple[PreflightWarning, ...] = ()
+    warnings: Warnings = ()
     can_proceed: bool = True
 
 

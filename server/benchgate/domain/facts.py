@@ -13,7 +13,7 @@ from pydantic import ConfigDict
 from benchgate.domain.contract import RunDetail
 from benchgate.domain.cost import Cost, total
 from benchgate.domain.likeness import Caution
-from benchgate.domain.preflight import PreflightReport, PreflightWarning, Severity
+from benchgate.domain.preflight import PreflightReport, PreflightWarning, Severity, Warnings
 from benchgate.domain.templates import TemplateConfig
 from benchgate.domain.text import ELLIPSIS, NAME_CHARACTERS_MAX, digest_of, one_line
 from benchgate.domain.values import Value
@@ -47,7 +47,7 @@ class TestFacts(Value):
     connection: str | None
     copies_writes: bool = False
     estimated_cost: Cost
-    warnings: tuple[PreflightWarning, ...]
+    warnings: Warnings
     can_proceed: bool
 
     @property

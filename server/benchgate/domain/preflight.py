@@ -5,9 +5,9 @@ What only a look at the database can tell comes from the backend as warnings of 
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from benchgate.domain.templates import LoadMode, TableType, TemplateConfig
@@ -53,11 +53,21 @@ class PreflightWarning(Value):
         return self.model_copy(update={"message": "", "recommendations": (), "details": {}})
 
 
+def worst_first(warnings: Sequence[PreflightWarning]) -> tuple[PreflightWarning, ...]:
+    """*warnings* by their severity; those of one severity stay in their order."""
+    ranks = {severity: rank for rank, severity in enumerate(reversed(Severity))}
+    return tuple(sorted(warnings, key=lambda warning: ranks[warning.severity]))
+
+
+# Whoever shows only the first of them never leaves out a high one for a low one.
+Warnings = Annotated[tuple[PreflightWarning, ...], AfterValidator(worst_first)]
+
+
 class PreflightReport(Value):
-    """All warnings of a prepared run."""
+    """All warnings of a prepared run, the worst first."""
 
     run_id: str
-    warnings: tuple[PreflightWarning, ...] = ()
+    warnings: Warnings = ()
     can_proceed: bool = True
 
 

@@ -2,7 +2,15 @@
 
 import pytest
 
-from benchgate.domain.preflight import PreflightWarning, Severity, about, report, warnings_of
+from benchgate.domain.preflight import (
+    PreflightReport,
+    PreflightWarning,
+    Severity,
+    about,
+    report,
+    warnings_of,
+    worst_first,
+)
 from tests.unit.examples import HIGH, MEDIUM, config_of
 
 
@@ -133,5 +141,14 @@ def test_a_high_warning_alone_forbids_the_run(
     warnings: list[PreflightWarning], can_proceed: bool
 ) -> None:
     made = report("r", warnings)
-    assert (made.run_id, made.warnings) == ("r", tuple(warnings))
+    assert (made.run_id, made.warnings) == ("r", worst_first(warnings))
     assert made.can_proceed is can_proceed
+
+
+def test_the_worst_warnings_come_first_and_those_of_one_severity_stay_in_their_order() -> None:
+    low = MEDIUM.model_copy(update={"severity": Severity.LOW})
+    later = MEDIUM.model_copy(update={"title": "Later"})
+    expected = (HIGH, MEDIUM, later, low)
+    assert worst_first([low, MEDIUM, HIGH, later]) == expected
+    told = {"run_id": "r", "warnings": [one.model_dump() for one in (low, MEDIUM, HIGH, later)]}
+    assert PreflightReport.model_validate(told).warnings == expected

@@ -148,6 +148,13 @@ def test_however_much_has_changed_the_question_stays_short() -> None:
     assert "- fact 10: `a` → `b`" not in shown
 
 
+def test_a_high_warning_is_never_among_those_that_are_left_out() -> None:
+    last = HIGH.model_copy(update={"title": "Told Last By The Backend"})
+    shown = question_of(facts_of(None, *[MEDIUM] * 11, last))
+    assert "- ⚠️ High: Told Last By The Backend: " in shown
+    assert "- … and 2 more" in shown
+
+
 @pytest.mark.parametrize("warnings", [(HIGH,), (MEDIUM, HIGH), (HIGH,) * 12], ids=len)
 def test_a_question_against_the_preflights_advice_says_what_to_type(warnings: Any) -> None:
     shown = question_of(facts_of(None, *warnings))
