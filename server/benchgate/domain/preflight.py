@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from benchgate.domain.search import plan_of
 from benchgate.domain.templates import LoadMode, TableType, TemplateConfig
 from benchgate.domain.text import one_line
 from benchgate.domain.values import Value
@@ -115,18 +116,20 @@ def about(
 
 def _lock_waiters(config: TemplateConfig) -> list[PreflightWarning]:
     """Writes to a standard table wait for its lock, and only so many may wait."""
-    writers = config.connections * config.write_pct / 100
+    connections = _at_most(config)
+    writers = connections * config.write_pct / 100
     if writers <= LOCK_WAITERS_CAUTION:
         return []
     # A rate opens as many connections as it needs: its limit is no number of writers.
     severe = writers > LOCK_WAITERS_MAX and config.load_mode is not LoadMode.QPS
-    safe_connections = max(1, int(LOCK_WAITERS_CAUTION * 100 / config.write_pct))
+    is_search = config.load_mode is LoadMode.FIND_MAX_CONCURRENCY
+    where = f", at the {connections} connections that the search may come to," if is_search else ""
     return [
         PreflightWarning(
             severity=Severity.HIGH if severe else Severity.MEDIUM,
             title="High Write Concurrency on Standard Table",
             message=(
-                f"About {writers:g} concurrent INSERT/UPDATE operations on a STANDARD table "
+                f"About {writers:g} concurrent INSERT/UPDATE operations on a STANDARD table{where} "
                 + (
                     f"exceed the {LOCK_WAITERS_MAX} statements that may wait for its lock."
                     if severe
@@ -135,17 +138,34 @@ def _lock_waiters(config: TemplateConfig) -> list[PreflightWarning]:
             ),
             recommendations=(
                 "Consider using a HYBRID table for write-heavy workloads",
-                f"Reduce concurrent_connections to {safe_connections} or less",
+                _fewer_writers(config),
                 "Use batch inserts instead of single-row inserts",
             ),
             details={
                 "write_percentage": config.write_pct,
-                "concurrent_connections": config.connections,
+                "concurrent_connections": connections,
                 "table_type": config.table_type.value,
                 "lock_waiter_limit": LOCK_WAITERS_MAX,
             },
         )
     ]
+
+
+def _at_most(config: TemplateConfig) -> int:
+    """The most connections that the load may come to, which of a search are not those at first."""
+    if config.load_mode is not LoadMode.FIND_MAX_CONCURRENCY:
+        return config.connections
+    return plan_of(config, server_max=None).highest
+
+
+def _fewer_writers(config: TemplateConfig) -> str:
+    """How to keep a load within the lock model."""
+    safe = max(1, int(LOCK_WAITERS_CAUTION * 100 / config.write_pct))
+    if config.load_mode is LoadMode.FIND_MAX_CONCURRENCY:
+        return (
+            f"Keep the search to {safe} connections, by max_workers and max_connections of scaling"
+        )
+    return f"Reduce concurrent_connections to {safe} or less"
 
 
 def _single_writer(config: TemplateConfig) -> list[PreflightWarning]:

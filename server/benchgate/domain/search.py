@@ -29,6 +29,12 @@ class SearchPlan(Limits):
     concurrency_max: int = Field(ge=1)
     steps_max: int = Field(ge=1)
 
+    @property
+    def highest(self) -> int:
+        """The highest level that so many steps can lead to."""
+        way = (self.steps_max - 1) * self.increment
+        return min(self.concurrency_max, self.start_concurrency + way)
+
 
 def plan_of(config: TemplateConfig, *, server_max: int | None) -> SearchPlan:
     """The plan of a search, never above the *server_max* connections that a database offers."""

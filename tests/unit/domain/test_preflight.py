@@ -59,6 +59,35 @@ def test_the_recommended_number_of_connections_does_not_warn() -> None:
     assert writing("STANDARD", connections=int(number), write_pct=30) == []
 
 
+def searching(**changes: object) -> list[PreflightWarning]:
+    mix = {"custom_point_lookup_pct": 70, "custom_range_scan_pct": 0, "custom_update_pct": 30}
+    search = {"load_mode": "FIND_MAX_CONCURRENCY", "duration": 300}
+    return warnings_of(config_of(table_type="STANDARD", **mix, **(search | changes)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "severity", "connections"),
+    [
+        # Ten steps from 5 connections on, each of 10 more.
+        ({}, Severity.HIGH, 95),
+        ({"duration": 150}, Severity.MEDIUM, 45),
+        ({"duration": 90}, None, 25),
+        ({"scaling": {"max_workers": 1, "max_connections": 40}}, Severity.MEDIUM, 40),
+        ({"scaling": {"max_workers": 1, "max_connections": 33}}, None, 33),
+        ({"start_concurrency": 80, "duration": 30}, Severity.HIGH, 100),
+    ],
+)
+def test_a_search_that_writes_is_reckoned_by_the_highest_level_that_it_may_come_to(
+    changes: dict[str, object], severity: Severity | None, connections: int
+) -> None:
+    warnings = searching(**changes)
+    assert [w.severity for w in warnings] == ([severity] if severity else [])
+    for warning in warnings:
+        assert f"at the {connections} connections that the search may come to, " in warning.message
+        assert warning.details["concurrent_connections"] == connections
+        assert warning.recommendations[1].startswith("Keep the search to 33 connections, by max_")
+
+
 def test_statements_of_ones_own_count_as_writes_when_they_say_so() -> None:
     own = {"operation_type": "WRITE", "weight_pct": 80, "sql": "DELETE FROM t"}
     config = config_of(
