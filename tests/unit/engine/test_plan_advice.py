@@ -7,6 +7,7 @@ import pytest
 from benchgate.backend.drivers.port import Survey
 from benchgate.backend.engine.advice import Look, advice
 from benchgate.backend.engine.plan_advice import PLAN_RULES
+from benchgate.backend.engine.preflight import foreseen
 from benchgate.backend.engine.surroundings import Surroundings
 from benchgate.domain.preflight import PreflightWarning, Severity
 from tests.unit.examples import config_of
@@ -52,3 +53,27 @@ def test_a_load_from_a_cluster_says_so_but_for_files_which_are_loaded_from_here(
 
 def test_a_load_from_here_with_an_end_of_its_own_has_nothing_to_tell() -> None:
     assert told({}) == []
+
+
+@pytest.mark.parametrize(
+    ("think_time", "step_seconds", "is_told"),
+    [
+        (30_000, 30, True),
+        (29_000, 30, True),
+        (28_999, 30, False),
+        (0, 10, False),
+        (9_000, 10, True),
+    ],
+)
+def test_a_search_that_thinks_as_long_as_a_step_should_not_go_ahead(
+    *, think_time: int, step_seconds: int, is_told: bool
+) -> None:
+    thinking = {"think_time": think_time, "step_duration_seconds": step_seconds}
+    warnings = foreseen(config_of(**SEARCH, **thinking))
+    assert [one.severity for one in warnings] == [Severity.HIGH] * is_told
+    for warning in warnings:
+        assert f"each connection waits {think_time / 1_000:g} s" in warning.message
+        assert warning.recommendations[0] == (
+            f"Set think_time to {(step_seconds - 1) * 100} or less"
+        )
+    assert foreseen(config_of(**thinking)) == []

@@ -19,6 +19,7 @@ from benchgate.domain.stability import Estimate, StepFigures, estimate
 
 # A database that has not opened a step's connections by then will not: the step shows it.
 SETTLING_SECONDS_MAX = 10
+SETTLING_SECONDS_MIN = 1  # the second in which the load changes is of two levels
 STANDING_STEPS = 4
 
 

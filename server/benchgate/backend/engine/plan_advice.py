@@ -5,10 +5,44 @@ How far a search may go, and from which machines a load comes, stands in no key 
 
 from benchgate.backend.engine.advice import Look, Rule
 from benchgate.backend.engine.capacity import search_limit
+from benchgate.backend.engine.pilot import SETTLING_SECONDS_MIN
 from benchgate.domain.bounds import bound_of
 from benchgate.domain.preflight import PreflightWarning, Severity, about
 from benchgate.domain.search import plan_of
-from benchgate.domain.templates import FILE_TABLES
+from benchgate.domain.templates import FILE_TABLES, LoadMode, TemplateConfig
+
+MS_PER_S = 1_000
+# So many operations of each connection make a step; with fewer it is judged by a handful.
+THOUGHTS_PER_STEP = 10
+
+
+def thought_away(config: TemplateConfig) -> list[PreflightWarning]:
+    """Whether a search thinks for so long that its steps hold nothing to judge them by."""
+    judged_s = config.step_duration_seconds - SETTLING_SECONDS_MIN
+    think_s = config.think_time / MS_PER_S
+    if config.load_mode is not LoadMode.FIND_MAX_CONCURRENCY or think_s < judged_s:
+        return []
+    return [
+        about(
+            config,
+            severity=Severity.HIGH,
+            title="Think Time Is As Long As A Step",
+            message=(
+                f"Of each step {judged_s} s at most are judged, and each connection waits "
+                f"{think_s:g} s between two operations: it has one answer in a step, or none, "
+                "and nothing can be told from that."
+            ),
+            recommendations=(
+                f"Set think_time to {judged_s * MS_PER_S // THOUGHTS_PER_STEP} or less",
+                "Make step_duration_seconds many times as long as think_time",
+            ),
+            details={
+                "think_time_ms": config.think_time,
+                "step_duration_seconds": config.step_duration_seconds,
+                "judged_seconds_max": judged_s,
+            },
+        )
+    ]
 
 
 def _search_bound(look: Look) -> PreflightWarning | None:

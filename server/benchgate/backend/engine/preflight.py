@@ -16,7 +16,7 @@ from benchgate.backend.connections import ConnectionTable
 from benchgate.backend.drivers.port import Driver, Survey, TableShape, Target
 from benchgate.backend.engine.advice import SERVER_RULES, Look, advice
 from benchgate.backend.engine.capacity import driven_max
-from benchgate.backend.engine.plan_advice import PLAN_RULES
+from benchgate.backend.engine.plan_advice import PLAN_RULES, thought_away
 from benchgate.backend.engine.surroundings import Surroundings
 from benchgate.backend.engine.target import target_of
 from benchgate.backend.engine.write_advice import WRITE_RULES, in_place
@@ -132,7 +132,7 @@ def _title(shape: TableShape) -> str:
 
 def foreseen(config: TemplateConfig) -> list[PreflightWarning]:
     """What *config* alone gives reason to warn of, whatever the target's state is."""
-    return not_driven(config) + in_place(config) + warnings_of(config)
+    return not_driven(config) + in_place(config) + thought_away(config) + warnings_of(config)
 
 
 def not_driven(config: TemplateConfig) -> list[PreflightWarning]:
