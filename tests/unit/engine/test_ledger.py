@@ -55,6 +55,33 @@ def test_a_slow_database_is_silent_between_its_answers() -> None:
     assert sums.silence(think_time_ms=0) is None
 
 
+def punctual(scheduled: int) -> Punctuality:
+    nothing = counts(LOOKUP, []).service
+    return Punctuality(scheduled=scheduled, lag=nothing, oversleep=nothing)
+
+
+def test_a_schedule_is_silent_between_its_starts() -> None:
+    sums = ledger()
+    for second in range(1, 40):
+        begins = second in {5, 30}
+        sums.enter(0, report(second, *([0.3] * begins), punctuality=punctual(int(begins))))
+        sums.close(second)
+    assert sums.silence(think_time_ms=0) is None
+
+
+def test_a_start_that_nobody_answers_ends_the_silence_of_a_schedule_in_one_to_tell_of() -> None:
+    sums = ledger()
+    for second in range(1, 41):
+        answered = [0.3] * (second == 5)
+        failures = (refused(1, kind=LOOKUP),) if second == 20 else ()
+        begins = punctual(int(second in {5, 20, 36}))
+        sums.enter(0, report(second, *answered, failures=failures, punctuality=begins))
+        sums.close(second)
+    told = sums.silence(think_time_ms=0)
+    assert told is not None
+    assert "in the last 5 s" in told
+
+
 def test_a_second_is_complete_when_every_worker_has_reported_it() -> None:
     sums = ledger(workers=2)
     sums.enter(0, report(1, 0.1))

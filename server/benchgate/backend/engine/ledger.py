@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from benchgate.backend.engine.accounts import Accounts
 from benchgate.backend.engine.messages import FailureCount, Report
+from benchgate.backend.engine.silences import Heard, Silences
 from benchgate.backend.engine.timekeeping import Timekeeping
 from benchgate.domain.contract import ErrorRow
 from benchgate.domain.failures import FailureKind
@@ -17,14 +18,12 @@ from benchgate.domain.runs import LiveMetrics, Summary
 from benchgate.domain.templates import QueryKind, TableType
 
 NS_PER_S = 1_000_000_000
-MS_PER_S = 1_000
 # A worker that was held up catches up with its reports: a rate over a few microseconds is none.
 SHORTEST_RATED_NS = NS_PER_S // 2
 DEAD_AFTER_S = 10
 DEAD_AT_END_AFTER_S = 3
 FAILING_MIN_S = 2
 FAILING_SHARE = 3  # failures come in at least every third second of a silence that is an end
-SILENCE_S_MIN = 2  # a shorter one is nothing to tell of
 ERROR_GROUPS_MAX = 200
 
 
@@ -37,6 +36,19 @@ class Second:
     qps: float = 0.0
     connections: int = 0
     is_measured: bool = False
+    due: int | None = None  # starts of an open loop
+
+    @property
+    def heard(self) -> Heard:
+        """What it had of operations; attempts to connect are none."""
+        accounts = self.accounts
+        longest_ms = [each.service.percentile_ms(100) for each in accounts.by_kind.values()]
+        return Heard(
+            answered=accounts.answered,
+            failed=accounts.failed - accounts.unkind_failed,
+            longest_ms=max((ms for ms in longest_ms if ms is not None), default=0),
+            due=self.due,
+        )
 
 
 class Ledger:
@@ -52,7 +64,7 @@ class Ledger:
         self._measured = Accounts()
         self._errors: dict[tuple[FailureKind, QueryKind | None], FailureCount] = {}
         self._silent_s = 0
-        self._longest_ms = 0.0
+        self._silences = Silences()
         self._failed_since = 0
         self._failing_s = 0  # seconds of the silence in which something failed
         self._last_message = ""
@@ -87,6 +99,8 @@ class Ledger:
         accounts.enter(report)
         second.accounts.add(accounts)
         second.qps += accounts.answered * NS_PER_S / max(SHORTEST_RATED_NS, report.interval_ns)
+        if report.punctuality is not None:
+            second.due = (second.due or 0) + report.punctuality.scheduled
         self._enter_failures(report)
         self.timekeeping.count(report)
         if report.is_measured:
@@ -116,10 +130,10 @@ class Ledger:
         entry = self._seconds.pop(second)
         accounts = entry.accounts
         entry.connections = sum(self._open)
-        p50_ms, p95_ms, p99_ms, longest_ms = accounts.latency().percentiles_ms((50, 95, 99, 100))
+        p50_ms, p95_ms, p99_ms = accounts.latency().percentiles_ms((50, 95, 99))
         answered = accounts.answered
         self._silent_s = 0 if answered else self._silent_s + 1
-        self._longest_ms = max(self._longest_ms, longest_ms or 0)
+        self._silences.hear(entry.heard)
         self._failed_since = 0 if answered else self._failed_since + accounts.failed
         self._failing_s = 0 if answered else self._failing_s + bool(accounts.failed)
         return entry, LiveMetrics(
@@ -153,12 +167,11 @@ class Ledger:
         They were never answered, so no histogram knows of them, and every percentile looks better
         than what the last seconds were like.
         """
-        usual_s = SILENCE_S_MIN + (self._longest_ms + think_time_ms) / MS_PER_S
-        if self._silent_s <= usual_s:
+        if not self._silences.is_ending(think_time_ms=think_time_ms):
             return None
         return (
-            f"Nothing was answered in the last {self._silent_s} s, which is longer than any "
-            "answer took; what was under way then is in no figure."
+            f"Nothing was answered in the last {self._silences.ending_s} s, which is longer than "
+            "any answer took; what was under way then is in no figure."
         )
 
     def refusal(self) -> str | None:
