@@ -48,6 +48,28 @@ def estimate(samples: Sequence[float]) -> Estimate:
     return Estimate(value=fmean(samples), std_error=error, n=n)
 
 
+class Counted(NamedTuple):
+    """How many operations were answered in a part of a step, and how long it was."""
+
+    answered: int
+    seconds: float
+
+
+def rate(parts: Sequence[Counted]) -> Estimate:
+    """Answers per second over all *parts*, which may differ in length.
+
+    It is the sum of the answers over the sum of the time, and its standard error that of such a
+    ratio: a part scatters by as many answers as it is off, so a short one weighs little.
+    """
+    seconds, n = sum(part.seconds for part in parts), len(parts)
+    if not seconds:
+        return Estimate(value=None, std_error=0, n=0)
+    value = sum(part.answered for part in parts) / seconds
+    squares = sum((part.answered - value * part.seconds) ** 2 for part in parts)
+    error = sqrt(squares * n / (n - 1)) / seconds if n > 1 else 0
+    return Estimate(value=value, std_error=error, n=n)
+
+
 class StepFigures(Value):
     """What was measured at one concurrency, the time in which it settled left out."""
 

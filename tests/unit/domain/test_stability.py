@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from benchgate.domain.stability import (
     STUDENT_T,
     Change,
+    Counted,
     Estimate,
     Limits,
     StepFigures,
     connections,
     estimate,
     objections,
+    rate,
 )
 
 LIMITS = Limits(qps_stability_pct=5, latency_stability_pct=20, max_error_rate_pct=1)
@@ -50,6 +52,30 @@ def test_an_estimate_is_a_mean_with_how_far_it_may_be_off() -> None:
 def test_what_one_second_has_shown_is_known_and_how_it_scatters_is_not() -> None:
     assert estimate([7]) == Estimate(value=7, std_error=0, n=1)
     assert estimate([]) == UNKNOWN
+
+
+def test_a_rate_of_parts_that_are_equally_long_is_their_mean() -> None:
+    counts = [7, 9, 12, 8]
+    told, mean = rate([Counted(count, 1) for count in counts]), estimate(counts)
+    assert (told.value, told.n) == (mean.value, mean.n)
+    assert told.std_error == pytest.approx(mean.std_error)
+
+
+def test_a_part_that_is_next_to_nothing_is_no_peak_and_no_noise() -> None:
+    even = [Counted(20, 1)] * 8
+    hasty = Counted(1, 0.000_1)
+    assert rate([*even, hasty]).value == pytest.approx(20, rel=0.01)
+    assert rate([*even, hasty]).std_error < 0.2
+    assert rate([Counted(80, 4), *even]) == Estimate(value=20, std_error=0, n=9)
+
+
+@pytest.mark.parametrize("parts", [[], [Counted(0, 0)]])
+def test_a_rate_over_no_time_is_none(parts: list[Counted]) -> None:
+    assert rate(parts) == UNKNOWN
+
+
+def test_a_rate_of_one_part_does_not_scatter() -> None:
+    assert rate([Counted(30, 2)]) == Estimate(value=15, std_error=0, n=1)
 
 
 def test_figures_that_are_as_before_are_no_reason() -> None:

@@ -70,11 +70,41 @@ def test_a_limit_of_time_is_broken_when_it_is_reached() -> None:
     assert breach_of({"max_seconds": 3}, [CALM] * 3) == "Guardrail: the limit of 3 s was reached."
 
 
+def test_a_second_that_is_caught_up_with_is_no_sample_of_its_own() -> None:
+    guard = Guard(Guardrails(enabled=True, max_error_rate_percent=50))
+    samples = [CALM, None, CALM, None, None, CALM, CALM]
+    for second, sample in enumerate(samples, 1):
+        tried = Tried(failed=int(sample is None), answered=0)
+        assert guard.breach(elapsed_seconds=second, tried=tried, sample=sample) is None
+    tried = Tried(failed=0, answered=3)
+    # Three failures of the moments between the samples, and three answers.
+    assert guard.breach(elapsed_seconds=8, tried=tried, sample=CALM) is None
+    told = guard.breach(elapsed_seconds=9, tried=Tried(failed=9, answered=0), sample=CALM)
+    assert told is not None
+
+
+def test_a_long_second_weighs_more_than_a_short_one() -> None:
+    busy = MachineSample(cpu_pct=100, memory_pct=10, seconds=4)
+    assert breach_of({}, [CALM] * 4 + [busy]) is None
+    assert breach_of({"max_cpu_percent": 50}, [CALM] * 4 + [busy]) is not None
+    assert (
+        breach_of({"max_cpu_percent": 50}, [CALM] * 4 + [busy.model_copy(update={"seconds": 1})])
+        is None
+    )
+
+
 def test_the_machine_has_a_mean_of_what_was_measured() -> None:
-    machine = Machine()
+    now_s = 0.0
+    machine = Machine(lambda: now_s)
     assert machine.mean_cpu_pct is None
+    now_s = 0.1
+    assert machine.sample() is None
+    assert machine.mean_cpu_pct is None
+    now_s = 2.0
     sample = machine.sample()
+    assert sample is not None
     assert 0 <= sample.memory_pct <= 100
+    assert sample.seconds == 2
     assert machine.mean_cpu_pct == round(sample.cpu_pct, 1)
     machine.forget()
     assert machine.mean_cpu_pct is None

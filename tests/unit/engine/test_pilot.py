@@ -14,10 +14,10 @@ from benchgate.backend.engine.pilot import (
     SteadyPilot,
     pilot_of,
 )
-from benchgate.domain.runs import LiveMetrics
 from benchgate.domain.search import SearchEnd, SearchPlan
+from benchgate.domain.stability import Estimate, StepFigures
 from tests.unit.engine.loads import load_of
-from tests.unit.engine.reports import report
+from tests.unit.engine.reports import SECOND_NS, report
 
 PLAN = SearchPlan(
     start_concurrency=2,
@@ -31,18 +31,20 @@ PLAN = SearchPlan(
 
 
 def second_of(
-    connections: int, latency_ms: float = 1, *, is_measured: bool = True
-) -> tuple[Second, LiveMetrics]:
+    connections: int,
+    latency_ms: float = 1,
+    *,
+    is_measured: bool = True,
+    seconds: float = 1,
+    answered: int | None = None,
+) -> Second:
+    count = 10 * connections if answered is None else answered
+    told = report(1, *[latency_ms] * count, interval_ns=int(seconds * SECOND_NS))
     accounts = Accounts()
-    accounts.enter(report(1, *[latency_ms] * 10 * connections))
-    second = Second(
-        accounts=accounts,
-        qps=10.0 * connections,
-        connections=connections,
-        is_measured=is_measured,
+    accounts.enter(told)
+    return Second(
+        accounts=accounts, reports={0: told}, connections=connections, is_measured=is_measured
     )
-    p50_ms, p95_ms, p99_ms = accounts.latency().percentiles_ms((50, 95, 99))
-    return second, LiveMetrics(p50_latency_ms=p50_ms, p95_latency_ms=p95_ms, p99_latency_ms=p99_ms)
 
 
 def search(step_seconds: int = 4) -> SearchPilot:
@@ -58,7 +60,7 @@ def flown(pilot: Pilot, latency_of: Callable[[int], float], *, offered: int = 10
         if not levels or levels[-1] != pilot.connections:
             levels.append(pilot.connections)
         opened = min(pilot.connections, offered)
-        pilot.hear(*second_of(opened, latency_of(opened)))
+        pilot.hear(second_of(opened, latency_of(opened)))
     raise AssertionError("the search does not end")
 
 
@@ -102,19 +104,53 @@ def test_a_step_back_that_fails_leaves_the_run_to_the_stable_step_below() -> Non
 def test_nothing_counts_to_a_step_before_its_connections_are_open() -> None:
     pilot = search(step_seconds=4)
     for opened in (0, 1, 2):
-        pilot.hear(*second_of(opened, latency_ms=500))
+        pilot.hear(second_of(opened, latency_ms=500))
     for _ in range(2):
-        pilot.hear(*second_of(2))
+        pilot.hear(second_of(2))
     assert pilot.found is not None
     (step,) = pilot.found.steps
     assert step.figures.seconds == 2
     assert step.figures.p99_latency_ms.value == pytest.approx(1, rel=1e-3)
 
 
+def test_seconds_that_a_worker_catches_up_with_are_no_peaks_and_no_noise() -> None:
+    """One second of a step is four seconds long, and the three that follow next to nothing."""
+
+    def step_of(*seconds: Second) -> StepFigures:
+        pilot = search(step_seconds=9)
+        for second in (second_of(2), *seconds):
+            pilot.hear(second)
+        assert pilot.found is not None
+        (step,) = pilot.found.steps
+        return step.figures
+
+    even = [second_of(2)] * 4
+    late = second_of(2, seconds=4, answered=80)
+    hasty = [second_of(2, latency_ms=50, seconds=1e-5, answered=count) for count in (1, 0, 0)]
+    punctual = step_of(*even, *even)
+    caught_up = step_of(*even, late, *hasty)
+    assert punctual.qps == Estimate(value=20, std_error=0, n=8)
+    assert caught_up.seconds == pytest.approx(8, rel=1e-4)
+    assert caught_up.qps.value == pytest.approx(161 / 8, rel=1e-3)
+    assert caught_up.qps.std_error < 0.2
+    # What is too short is no sample of a percentile; it counts to the step's own.
+    assert caught_up.p99_latency_ms.std_error == 0
+    assert caught_up.p99_latency_ms.n == 5
+
+
+def test_a_step_settles_in_a_second_and_not_in_a_moment() -> None:
+    pilot = search(step_seconds=4)
+    for seconds in (1e-5, 1e-5, 1, 1, 1):
+        pilot.hear(second_of(2, latency_ms=1 if seconds == 1 else 900, seconds=seconds))
+    assert pilot.found is not None
+    (step,) = pilot.found.steps
+    assert step.figures.p99_latency_ms.value == pytest.approx(1, rel=1e-3)
+
+
 def test_the_warmup_belongs_to_no_step() -> None:
     pilot = search()
     for _ in range(20):
-        pilot.hear(*second_of(2, is_measured=False))
+        pilot.hear(second_of(2, is_measured=False))
     assert pilot.position.current_step == 1
     assert pilot.found is not None
     assert pilot.found.steps == ()
@@ -135,14 +171,14 @@ def test_a_search_that_is_over_hears_no_more() -> None:
     pilot = search()
     flown(pilot, lambda _: 1)
     before = pilot.found
-    pilot.hear(*second_of(6))
+    pilot.hear(second_of(6))
     assert pilot.found == before
 
 
 def test_a_steady_load_stays_as_it_is() -> None:
     pilot = pilot_of(load_of())
     assert isinstance(pilot, SteadyPilot)
-    pilot.hear(*second_of(3))
+    pilot.hear(second_of(3))
     assert (pilot.connections, pilot.is_over) == (4, False)
     assert pilot.position.current_concurrency == 4
     assert (pilot.found, pilot.standing, pilot.position.current_step) == (None, None, None)
@@ -151,7 +187,7 @@ def test_a_steady_load_stays_as_it_is() -> None:
 def test_a_rate_shows_the_connections_that_it_has_come_to_need() -> None:
     pilot = pilot_of(load_of(schedule=Schedule(rate_per_s=10), connections_at_start=1))
     assert pilot.position.current_concurrency == 1
-    pilot.hear(*second_of(3))
+    pilot.hear(second_of(3))
     assert (pilot.connections, pilot.position.current_concurrency) == (4, 3)
 
 

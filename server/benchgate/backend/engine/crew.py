@@ -181,6 +181,7 @@ class Crew:
     async def _begin(self) -> None:
         self._start_ns = time.perf_counter_ns() + LEAD_NS
         self._is_under_load = True
+        self._machine.forget()
         self._shared_out = self._pilot.connections
         await self._tell_all(
             Go(
@@ -219,7 +220,7 @@ class Crew:
     def _close(self, second: int) -> LiveMetrics:
         """Count *second*, and let pilot and guard say what follows from it."""
         entry, metrics = self._ledger.close(second)
-        self._pilot.hear(entry, metrics)
+        self._pilot.hear(entry)
         sample = self._machine.sample()
         if second == self._load.warmup_seconds:
             self._machine.forget()

@@ -32,11 +32,16 @@ class Second:
     """One second of the load, as far as it has been reported."""
 
     accounts: Accounts = field(default_factory=Accounts)
-    workers: set[int] = field(default_factory=set[int])
+    reports: dict[int, Report] = field(default_factory=dict[int, Report])  # by worker
     qps: float = 0.0
     connections: int = 0
     is_measured: bool = False
     due: int | None = None  # starts of an open loop
+
+    @property
+    def span_s(self) -> float:
+        """How long it was: a cut that came late made it longer, and the next one shorter."""
+        return _mean_s([report.interval_ns for report in self.reports.values()])
 
     @property
     def heard(self) -> Heard:
@@ -93,7 +98,7 @@ class Ledger:
         """Add one worker's report of one second."""
         self._open[worker] = report.connections
         second = self._seconds.setdefault(report.second, Second())
-        second.workers.add(worker)
+        second.reports[worker] = report
         second.is_measured = report.is_measured
         accounts = Accounts()
         accounts.enter(report)
@@ -123,7 +128,7 @@ class Ledger:
 
     def is_complete(self, second: int) -> bool:
         """Whether every worker that there still is has reported *second*."""
-        return second in self._seconds and self._workers <= self._seconds[second].workers
+        return second in self._seconds and self._workers <= self._seconds[second].reports.keys()
 
     def close(self, second: int) -> tuple[Second, LiveMetrics]:
         """What *second* came to, and its figures; it is forgotten thereafter."""

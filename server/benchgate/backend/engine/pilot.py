@@ -12,14 +12,13 @@ from typing import NamedTuple, Protocol
 from benchgate.backend.engine.accounts import Accounts
 from benchgate.backend.engine.ledger import Second
 from benchgate.backend.engine.load import Load, Ramp
+from benchgate.backend.engine.steps import SHORTEST_SAMPLE_S, StepSeconds
 from benchgate.domain.findings import Position, SearchFindings
-from benchgate.domain.runs import LiveMetrics
 from benchgate.domain.search import Search
-from benchgate.domain.stability import Estimate, StepFigures, estimate
 
 # A database that has not opened a step's connections by then will not: the step shows it.
 SETTLING_SECONDS_MAX = 10
-SETTLING_SECONDS_MIN = 1  # the second in which the load changes is of two levels
+SETTLING_SECONDS_MIN = 1  # that in which the load changes is of two levels
 STANDING_STEPS = 4
 
 
@@ -36,7 +35,7 @@ class Pilot(Protocol):
     connections: int  # that shall load at this moment
     is_over: bool  # whether there is nothing left to measure
 
-    def hear(self, second: Second, metrics: LiveMetrics) -> None:
+    def hear(self, second: Second) -> None:
         """Take in a second that has been."""
         ...
 
@@ -69,7 +68,7 @@ class SteadyPilot:
         self._is_rate = load.schedule is not None
         self._open: int | None = load.connections_at_start
 
-    def hear(self, second: Second, metrics: LiveMetrics) -> None:  # noqa: ARG002 - the port's
+    def hear(self, second: Second) -> None:
         """Note how many connections are open."""
         self._open = second.connections
 
@@ -92,30 +91,33 @@ class SearchPilot:
         self._begin_step()
 
     def _begin_step(self) -> None:
-        self._settling_s = 0
+        self._settling_s, self._settling_span_s = 0, 0.0
         self._is_settled = False
-        self._step = _StepSeconds()
+        self._step = StepSeconds()
 
-    def hear(self, second: Second, metrics: LiveMetrics) -> None:
+    def hear(self, second: Second) -> None:
         """Count the second to its step, and judge the step when it is complete."""
         if not second.is_measured or self.is_over:
             return
         if not self._is_settled:
             self._settle(second)
             return
-        self._step.add(second, metrics)
+        self._step.add(second)
         if self._is_complete:
             self._judge(short=max(0, self.connections - second.connections))
 
     @property
     def _is_complete(self) -> bool:
-        measured_s, whole_s = self._step.seconds, self._ramp.step_seconds
+        measured_s, whole_s = self._step.heard, self._ramp.step_seconds
         # A step that took long to settle is longer, so that there is enough to judge it by.
         return measured_s + self._settling_s >= whole_s and 2 * measured_s >= whole_s
 
     def _settle(self, second: Second) -> None:
         self._settling_s += 1
-        is_reached = second.connections == self.connections
+        self._settling_span_s += second.span_s
+        # What a worker catches up with may have been before the load has changed.
+        is_long_enough = self._settling_span_s >= SHORTEST_SAMPLE_S
+        is_reached = is_long_enough and second.connections == self.connections
         self._is_settled = is_reached or self._settling_s >= SETTLING_SECONDS_MAX
 
     def _judge(self, *, short: int) -> None:
@@ -159,46 +161,6 @@ class SearchPilot:
         """The best step: figures of all steps together would be those of no load at all."""
         best = self._search.best
         return None if best is None else self._stable.get(best.number)
-
-
-class _StepSeconds:
-    """The seconds of one step that count."""
-
-    def __init__(self) -> None:
-        self.accounts = Accounts()
-        self._qps: list[float] = []
-        self._percentiles_ms: tuple[list[float], ...] = ([], [], [])
-
-    @property
-    def seconds(self) -> int:
-        return len(self._qps)
-
-    def add(self, second: Second, metrics: LiveMetrics) -> None:
-        self.accounts.add(second.accounts)
-        self._qps.append(second.qps)
-        seen = (metrics.p50_latency_ms, metrics.p95_latency_ms, metrics.p99_latency_ms)
-        for samples, value in zip(self._percentiles_ms, seen, strict=True):
-            if value is not None:
-                samples.append(value)
-
-    def figures(self, concurrency: int, *, short: int) -> StepFigures:
-        whole = self.accounts.latency().percentiles_ms((50, 95, 99))
-        p50, p95, p99 = (
-            # The percentile is that of the whole step; its seconds tell how much it scatters.
-            Estimate(value=value, std_error=noise.std_error, n=noise.n)
-            for value, noise in zip(whole, map(estimate, self._percentiles_ms), strict=True)
-        )
-        return StepFigures(
-            concurrency=concurrency,
-            seconds=float(self.seconds),
-            total_queries=self.accounts.answered,
-            qps=estimate(self._qps),
-            p50_latency_ms=p50,
-            p95_latency_ms=p95,
-            p99_latency_ms=p99,
-            error_rate=self.accounts.error_rate,
-            connections_missing=short,
-        )
 
 
 def pilot_of(load: Load) -> Pilot:

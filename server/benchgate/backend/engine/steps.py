@@ -1,0 +1,78 @@
+"""The seconds of one step of a search that count, and what they come to.
+
+A worker that was held up reports a long second and then very short ones. Rates are sums of
+answers over sums of time therefore, and what is too short to tell by itself how much a step
+scatters is told together with what follows.
+"""
+
+from benchgate.backend.engine.accounts import Accounts
+from benchgate.backend.engine.ledger import Second
+from benchgate.domain.stability import Counted, Estimate, StepFigures, estimate, rate
+
+SHORTEST_SAMPLE_S = 0.5
+PERCENTILES = (50.0, 95.0, 99.0)
+
+
+class StepSeconds:
+    """What was measured in a step so far."""
+
+    def __init__(self) -> None:
+        self.accounts = Accounts()
+        self.heard = 0  # seconds, of whatever length
+        self._parts: list[Counted] = []
+        self._percentiles_ms: tuple[list[float], ...] = ([], [], [])
+        self._begin_part()
+
+    def _begin_part(self) -> None:
+        self._part, self._part_s = Accounts(), 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long was measured."""
+        return sum(part.seconds for part in self._all_parts)
+
+    def add(self, second: Second) -> None:
+        """Count *second* to the step."""
+        self.heard += 1
+        self.accounts.add(second.accounts)
+        self._part.add(second.accounts)
+        self._part_s += second.span_s
+        if self._part_s >= SHORTEST_SAMPLE_S:
+            self._end_part()
+
+    def _end_part(self) -> None:
+        self._parts.append(self._open_part)
+        found = self._part.latency().percentiles_ms(PERCENTILES)
+        for samples, value in zip(self._percentiles_ms, found, strict=True):
+            if value is not None:
+                samples.append(value)
+        self._begin_part()
+
+    @property
+    def _open_part(self) -> Counted:
+        return Counted(self._part.answered, self._part_s)
+
+    @property
+    def _all_parts(self) -> list[Counted]:
+        """The last one may be short; it counts all the same."""
+        return [*self._parts, self._open_part] if self._part_s else self._parts
+
+    def figures(self, concurrency: int, *, short: int) -> StepFigures:
+        """What the step came to; at its end *short* connections were missing."""
+        whole = self.accounts.latency().percentiles_ms(PERCENTILES)
+        p50, p95, p99 = (
+            # The percentile is that of the whole step; its parts tell how much it scatters.
+            Estimate(value=value, std_error=noise.std_error, n=noise.n)
+            for value, noise in zip(whole, map(estimate, self._percentiles_ms), strict=True)
+        )
+        return StepFigures(
+            concurrency=concurrency,
+            seconds=self.seconds,
+            total_queries=self.accounts.answered,
+            qps=rate(self._all_parts),
+            p50_latency_ms=p50,
+            p95_latency_ms=p95,
+            p99_latency_ms=p99,
+            error_rate=self.accounts.error_rate,
+            connections_missing=short,
+        )
