@@ -70,7 +70,8 @@ class Findings(Value):
         """What a reader of the figures has to know and cannot see in them."""
         told: list[str] = []
         if self.search is not None:
-            told.append(self.search.sentence)
+            caution = self.search.outcome.caution
+            told += [self.search.sentence, *([caution] if caution else [])]
         if self.generator.is_limit:
             told.append(self.generator.sentence)
         if self.rate is not None and not self.rate.holds:

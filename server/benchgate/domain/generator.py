@@ -13,7 +13,8 @@ SHARE_OF_MACHINE_MIN_PCT = 20.0
 OVERSLEEP_LIMIT_MS = 0.5
 OVERSLEEP_SHARE_PCT = 10.0
 
-LIMITED = "Limited by the load generator: treat QPS as a lower bound"
+LIMITED_BY_IT = "Limited by the load generator"
+LIMITED = f"{LIMITED_BY_IT}: treat QPS as a lower bound"
 LATE = "The load generator was late: treat latencies as an upper bound"
 
 

@@ -11,7 +11,14 @@ from typing import NamedTuple
 from pydantic import Field
 
 from benchgate.domain.bounds import WORKER_CONNECTIONS_DEFAULT, bound_of
-from benchgate.domain.stability import Limits, StepFigures, connections, objections
+from benchgate.domain.generator import LIMITED_BY_IT
+from benchgate.domain.stability import (
+    Limits,
+    StepFigures,
+    connections,
+    objections,
+    of_the_answers,
+)
 from benchgate.domain.templates import TemplateConfig
 from benchgate.domain.values import Value
 
@@ -97,6 +104,17 @@ class SearchOutcome(Value):
     best_qps: float | None
     reason: str
     end: SearchEnd
+    is_lower_bound: bool = False  # what ended it is the load generator's limit
+
+    @property
+    def caution(self) -> str | None:
+        """What a reader of the maximum has to know of it."""
+        if not self.is_lower_bound:
+            return None
+        if self.best_concurrency is None:
+            return f"{LIMITED_BY_IT}: it had no time left at any level, so no maximum was found."
+        found = connections(self.best_concurrency)
+        return f"{LIMITED_BY_IT}: treat the maximum of {found} as a lower bound."
 
 
 class Planned(NamedTuple):
@@ -170,6 +188,7 @@ class Search(Value):
             best_qps=best.figures.qps.value if best else None,
             reason=self._reason,
             end=self._end,
+            is_lower_bound=self._is_ended_by_generator,
         )
 
     @property
@@ -248,10 +267,21 @@ class Search(Value):
         told = f"{_were(best.concurrency)} stable" if best else self._nothing_stable
         if worst is None:
             return f"{told}, and nothing higher was tried"
-        if best is not None:
+        if self._is_ended_by_generator:
+            told += f", and at {worst.concurrency} the load generator itself was the limit"
+        elif best is not None:
             again = " any more" if worst.purpose is StepPurpose.BACKOFF else ""
             told += f" and {worst.concurrency} were not{again}"
         return f"{told}: {'; '.join(worst.reasons)}"
+
+    @property
+    def _is_ended_by_generator(self) -> bool:
+        """Whether the lowest level that was not stable tells of the generator alone."""
+        worst = self.worst
+        if worst is None or not worst.figures.is_generator_spent:
+            return False
+        # What the database refused it has refused, whoever was short of time.
+        return not next(of_the_answers(worst.figures, self.plan), None)
 
     @property
     def _nothing_stable(self) -> str:

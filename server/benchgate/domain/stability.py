@@ -82,6 +82,7 @@ class StepFigures(Value):
     p99_latency_ms: Estimate
     error_rate: Percentage
     connections_missing: int = Field(default=0, ge=0, description="Not open at the step's end")
+    is_generator_spent: bool = False  # it had no time left, so what it could not send nobody knows
 
 
 class Limits(Value):
@@ -115,7 +116,7 @@ def objections(
     Latency is held against the *baseline*, the first stable step, and QPS against the *best* of
     those that were stable with less concurrency. Where there is none, nothing is compared.
     """
-    told = [*_of_the_answers(figures, limits)]
+    told = [*of_the_answers(figures, limits)]
     if best is not None:
         told += _of_the_rate(figures, limits, best=best)
     if baseline is not None:
@@ -123,7 +124,8 @@ def objections(
     return tuple(told)
 
 
-def _of_the_answers(figures: StepFigures, limits: Limits) -> Iterator[str]:
+def of_the_answers(figures: StepFigures, limits: Limits) -> Iterator[str]:
+    """What the database itself has refused, or has not answered."""
     if figures.connections_missing:
         wanted = connections(figures.concurrency)
         yield f"{figures.connections_missing} of {wanted} could not be opened"

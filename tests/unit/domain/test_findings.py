@@ -51,5 +51,17 @@ def test_whatever_was_missed_is_told_and_the_finding_of_a_search_comes_first() -
     )
 
 
+def test_a_maximum_that_is_a_lower_bound_is_told_beside_the_end_of_the_search() -> None:
+    outcome = SearchOutcome(
+        best_concurrency=4,
+        best_qps=100,
+        reason="four were stable",
+        end=SearchEnd.GAP_CLOSED,
+        is_lower_bound=True,
+    )
+    notes = Findings(search=SearchFindings(outcome=outcome, steps=())).notes
+    assert notes == ("Four were stable.", outcome.caution)
+
+
 def test_the_notes_are_bounded() -> None:
     assert len(Findings(remarks=("again",) * 100).notes) == NOTES_MAX

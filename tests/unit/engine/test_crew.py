@@ -6,8 +6,9 @@ import anyio
 import pytest
 
 from benchgate.backend.engine.crew import drive
-from benchgate.backend.engine.load import Load, Outcome, Tick
+from benchgate.backend.engine.load import Load, Outcome, Ramp, Tick
 from benchgate.domain.findings import SessionsProof
+from benchgate.domain.search import SearchPlan
 from benchgate.domain.templates import Guardrails, WorkerLoss
 from tests.unit.engine.loads import Ear, Here, Pretence, load_of
 
@@ -105,6 +106,25 @@ async def test_the_others_take_the_share_of_a_lost_worker_over_where_they_may() 
     assert outcome.findings is not None
     assert outcome.findings.generator.workers_lost == 1
     assert any("Worker 2 is no more." in note for note in outcome.findings.notes)
+
+
+async def test_a_search_tells_how_the_generator_was_doing_in_its_best_step() -> None:
+    plan = SearchPlan(
+        start_concurrency=2,
+        increment=2,
+        concurrency_max=2,
+        steps_max=3,
+        qps_stability_pct=50,
+        latency_stability_pct=100,
+        max_error_rate_pct=100,
+    )
+    load = load_of(duration_seconds=60, ramp=Ramp(plan=plan, step_seconds=2))
+    outcome, _ = await carried_out(load, Pretence(left=0))
+    assert outcome.findings is not None
+    assert outcome.findings.search is not None
+    assert outcome.findings.search.outcome.best_concurrency == 2
+    assert outcome.findings.generator.workers == 2
+    assert outcome.findings.generator.machine_cpu_pct is not None
 
 
 async def test_a_guardrail_stops_the_run_with_its_reason() -> None:

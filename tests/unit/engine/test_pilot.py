@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from benchgate.backend.engine.accounts import Accounts
+from benchgate.backend.engine.guard import MachineSample
 from benchgate.backend.engine.ledger import Second
 from benchgate.backend.engine.load import Ramp, Schedule
 from benchgate.backend.engine.pilot import (
@@ -14,11 +15,14 @@ from benchgate.backend.engine.pilot import (
     SteadyPilot,
     pilot_of,
 )
+from benchgate.backend.engine.steps import Makers
 from benchgate.domain.search import SearchEnd, SearchPlan
 from benchgate.domain.stability import Estimate, StepFigures
 from tests.unit.engine.loads import load_of
 from tests.unit.engine.reports import SECOND_NS, report
 
+CALM = MachineSample(cpu_pct=10, memory_pct=10)
+ALONE = Makers(workers=1, cores=2)
 PLAN = SearchPlan(
     start_concurrency=2,
     increment=2,
@@ -37,9 +41,12 @@ def second_of(
     is_measured: bool = True,
     seconds: float = 1,
     answered: int | None = None,
+    cpu_pct: float = 10,
 ) -> Second:
     count = 10 * connections if answered is None else answered
-    told = report(1, *[latency_ms] * count, interval_ns=int(seconds * SECOND_NS))
+    interval_ns = int(seconds * SECOND_NS)
+    cpu_ns = int(interval_ns * cpu_pct / 100)
+    told = report(1, *[latency_ms] * count, interval_ns=interval_ns, cpu_ns=cpu_ns)
     accounts = Accounts()
     accounts.enter(told)
     return Second(
@@ -47,11 +54,17 @@ def second_of(
     )
 
 
-def search(step_seconds: int = 4) -> SearchPilot:
-    return SearchPilot(Ramp(plan=PLAN, step_seconds=step_seconds))
+def search(step_seconds: int = 4, makers: Makers = ALONE) -> SearchPilot:
+    return SearchPilot(Ramp(plan=PLAN, step_seconds=step_seconds), makers)
 
 
-def flown(pilot: Pilot, latency_of: Callable[[int], float], *, offered: int = 100) -> list[int]:
+def flown(
+    pilot: Pilot,
+    latency_of: Callable[[int], float],
+    *,
+    offered: int = 100,
+    cpu_pct_of: Callable[[int], float] = lambda _: 10,
+) -> list[int]:
     """The levels that *pilot* goes to, on a database that opens at most *offered* connections."""
     levels: list[int] = []
     for _ in range(1_000):
@@ -60,7 +73,7 @@ def flown(pilot: Pilot, latency_of: Callable[[int], float], *, offered: int = 10
         if not levels or levels[-1] != pilot.connections:
             levels.append(pilot.connections)
         opened = min(pilot.connections, offered)
-        pilot.hear(second_of(opened, latency_of(opened)))
+        pilot.hear(second_of(opened, latency_of(opened), cpu_pct=cpu_pct_of(opened)), CALM)
     raise AssertionError("the search does not end")
 
 
@@ -104,9 +117,9 @@ def test_a_step_back_that_fails_leaves_the_run_to_the_stable_step_below() -> Non
 def test_nothing_counts_to_a_step_before_its_connections_are_open() -> None:
     pilot = search(step_seconds=4)
     for opened in (0, 1, 2):
-        pilot.hear(second_of(opened, latency_ms=500))
+        pilot.hear(second_of(opened, latency_ms=500), CALM)
     for _ in range(2):
-        pilot.hear(second_of(2))
+        pilot.hear(second_of(2), None)
     assert pilot.found is not None
     (step,) = pilot.found.steps
     assert step.figures.seconds == 2
@@ -119,7 +132,7 @@ def test_seconds_that_a_worker_catches_up_with_are_no_peaks_and_no_noise() -> No
     def step_of(*seconds: Second) -> StepFigures:
         pilot = search(step_seconds=9)
         for second in (second_of(2), *seconds):
-            pilot.hear(second)
+            pilot.hear(second, CALM)
         assert pilot.found is not None
         (step,) = pilot.found.steps
         return step.figures
@@ -141,7 +154,7 @@ def test_seconds_that_a_worker_catches_up_with_are_no_peaks_and_no_noise() -> No
 def test_a_step_settles_in_a_second_and_not_in_a_moment() -> None:
     pilot = search(step_seconds=4)
     for seconds in (1e-5, 1e-5, 1, 1, 1):
-        pilot.hear(second_of(2, latency_ms=1 if seconds == 1 else 900, seconds=seconds))
+        pilot.hear(second_of(2, latency_ms=1 if seconds == 1 else 900, seconds=seconds), CALM)
     assert pilot.found is not None
     (step,) = pilot.found.steps
     assert step.figures.p99_latency_ms.value == pytest.approx(1, rel=1e-3)
@@ -150,7 +163,7 @@ def test_a_step_settles_in_a_second_and_not_in_a_moment() -> None:
 def test_the_warmup_belongs_to_no_step() -> None:
     pilot = search()
     for _ in range(20):
-        pilot.hear(second_of(2, is_measured=False))
+        pilot.hear(second_of(2, is_measured=False), CALM)
     assert pilot.position.current_step == 1
     assert pilot.found is not None
     assert pilot.found.steps == ()
@@ -171,25 +184,58 @@ def test_a_search_that_is_over_hears_no_more() -> None:
     pilot = search()
     flown(pilot, lambda _: 1)
     before = pilot.found
-    pilot.hear(second_of(6))
+    pilot.hear(second_of(6), CALM)
     assert pilot.found == before
 
 
 def test_a_steady_load_stays_as_it_is() -> None:
-    pilot = pilot_of(load_of())
+    pilot = pilot_of(load_of(), workers=1, cores=2)
     assert isinstance(pilot, SteadyPilot)
-    pilot.hear(second_of(3))
+    pilot.hear(second_of(3), CALM)
     assert (pilot.connections, pilot.is_over) == (4, False)
     assert pilot.position.current_concurrency == 4
     assert (pilot.found, pilot.standing, pilot.position.current_step) == (None, None, None)
 
 
 def test_a_rate_shows_the_connections_that_it_has_come_to_need() -> None:
-    pilot = pilot_of(load_of(schedule=Schedule(rate_per_s=10), connections_at_start=1))
+    pilot = pilot_of(
+        load_of(schedule=Schedule(rate_per_s=10), connections_at_start=1), workers=1, cores=2
+    )
     assert pilot.position.current_concurrency == 1
-    pilot.hear(second_of(3))
+    pilot.hear(second_of(3), CALM)
     assert (pilot.connections, pilot.position.current_concurrency) == (4, 3)
 
 
 def test_a_ramp_is_led_by_a_search() -> None:
-    assert isinstance(pilot_of(load_of(ramp=Ramp(plan=PLAN, step_seconds=10))), SearchPilot)
+    load = load_of(ramp=Ramp(plan=PLAN, step_seconds=10))
+    assert isinstance(pilot_of(load, workers=1, cores=2), SearchPilot)
+
+
+def slow_from_five(connections: int) -> float:
+    return 1 if connections < 5 else 5
+
+
+def test_the_generators_health_is_that_of_the_step_that_stands_for_the_run() -> None:
+    busy_below = search()
+    flown(busy_below, slow_from_five, cpu_pct_of=lambda level: 97 if level == 2 else 10)
+    assert busy_below.standing is not None
+    assert busy_below.standing.health.busiest_worker_cpu_pct == 10
+    assert busy_below.standing.health.machine_cpu_pct == 10
+    busy_there = search()
+    flown(busy_there, slow_from_five, cpu_pct_of=lambda level: 97 if level == 4 else 10)
+    assert busy_there.standing is not None
+    assert busy_there.standing.health.is_limit
+
+
+@pytest.mark.parametrize("is_in_process", [True, False])
+def test_a_search_that_the_generator_ended_does_not_blame_the_database(
+    *, is_in_process: bool
+) -> None:
+    pilot = search(makers=Makers(workers=1, cores=2, is_in_process=is_in_process))
+    flown(pilot, slow_from_five, cpu_pct_of=lambda level: 97 if level >= 5 else 10)
+    assert pilot.found is not None
+    outcome = pilot.found.outcome
+    assert outcome.best_concurrency == 4
+    # Where the database lives in the worker, its work is what keeps the worker busy.
+    assert outcome.is_lower_bound is not is_in_process
+    assert ("at 5 the load generator itself was the limit" in outcome.reason) is not is_in_process

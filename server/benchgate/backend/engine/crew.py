@@ -83,7 +83,7 @@ class Crew:
             workers=len(members),
             source=load.target.table_type,
         )
-        self._pilot: Pilot = pilot_of(load)
+        self._pilot: Pilot = pilot_of(load, workers=len(members), cores=place.cores)
         self._guard, self._machine = Guard(load.guardrails), Machine()
         self._shared_out = 0  # the connections that the workers were last told of
         self._remarks: list[str] = []
@@ -220,8 +220,8 @@ class Crew:
     def _close(self, second: int) -> LiveMetrics:
         """Count *second*, and let pilot and guard say what follows from it."""
         entry, metrics = self._ledger.close(second)
-        self._pilot.hear(entry)
         sample = self._machine.sample()
+        self._pilot.hear(entry, sample if self._place.is_here else None)
         if second == self._load.warmup_seconds:
             self._machine.forget()
         accounts, is_last = entry.accounts, second == self._seconds

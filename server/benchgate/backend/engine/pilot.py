@@ -10,11 +10,14 @@ open belong to it and are not measured; those that follow are judged.
 from typing import NamedTuple, Protocol
 
 from benchgate.backend.engine.accounts import Accounts
+from benchgate.backend.engine.guard import SHORTEST_SAMPLE_S, MachineSample
 from benchgate.backend.engine.ledger import Second
 from benchgate.backend.engine.load import Load, Ramp
-from benchgate.backend.engine.steps import SHORTEST_SAMPLE_S, StepSeconds
+from benchgate.backend.engine.steps import Makers, StepSeconds
 from benchgate.domain.findings import Position, SearchFindings
+from benchgate.domain.generator import GeneratorHealth
 from benchgate.domain.search import Search
+from benchgate.domain.templates import FILE_TABLES
 
 # A database that has not opened a step's connections by then will not: the step shows it.
 SETTLING_SECONDS_MAX = 10
@@ -23,10 +26,11 @@ STANDING_STEPS = 4
 
 
 class Standing(NamedTuple):
-    """Operations of a part of the measurement, and how long it took."""
+    """A part of the measurement: its operations, how long it took, and who made the load."""
 
     accounts: Accounts
     seconds: float
+    health: GeneratorHealth
 
 
 class Pilot(Protocol):
@@ -35,8 +39,8 @@ class Pilot(Protocol):
     connections: int  # that shall load at this moment
     is_over: bool  # whether there is nothing left to measure
 
-    def hear(self, second: Second) -> None:
-        """Take in a second that has been."""
+    def hear(self, second: Second, machine: MachineSample | None) -> None:
+        """Take in a second that has been, and how busy the generator's machine was in it."""
         ...
 
     @property
@@ -68,7 +72,7 @@ class SteadyPilot:
         self._is_rate = load.schedule is not None
         self._open: int | None = load.connections_at_start
 
-    def hear(self, second: Second) -> None:
+    def hear(self, second: Second, machine: MachineSample | None) -> None:  # noqa: ARG002 - the port's
         """Note how many connections are open."""
         self._open = second.connections
 
@@ -81,9 +85,10 @@ class SteadyPilot:
 class SearchPilot:
     """A search for the most connections that are stable."""
 
-    def __init__(self, ramp: Ramp) -> None:
-        """Begin the search of *ramp*."""
+    def __init__(self, ramp: Ramp, makers: Makers) -> None:
+        """Begin the search of *ramp*, whose load *makers* make."""
         self._ramp = ramp
+        self._makers = makers
         self._search = Search(plan=ramp.plan)
         self._stable: dict[int, Standing] = {}  # by the number of the step
         self.connections = ramp.plan.start_concurrency
@@ -93,16 +98,16 @@ class SearchPilot:
     def _begin_step(self) -> None:
         self._settling_s, self._settling_span_s = 0, 0.0
         self._is_settled = False
-        self._step = StepSeconds()
+        self._step = StepSeconds(self._makers)
 
-    def hear(self, second: Second) -> None:
+    def hear(self, second: Second, machine: MachineSample | None) -> None:
         """Count the second to its step, and judge the step when it is complete."""
         if not second.is_measured or self.is_over:
             return
         if not self._is_settled:
             self._settle(second)
             return
-        self._step.add(second)
+        self._step.add(second, machine)
         if self._is_complete:
             self._judge(short=max(0, self.connections - second.connections))
 
@@ -125,7 +130,9 @@ class SearchPilot:
         self._search = self._search.after(figures)
         step = self._search.steps[-1]
         if step.is_stable:
-            self._stable[step.number] = Standing(self._step.accounts, figures.seconds)
+            self._stable[step.number] = Standing(
+                self._step.accounts, figures.seconds, self._step.health()
+            )
             self._forget_low_steps()
         following = self._search.next_concurrency
         self.is_over = following is None
@@ -163,6 +170,9 @@ class SearchPilot:
         return None if best is None else self._stable.get(best.number)
 
 
-def pilot_of(load: Load) -> Pilot:
-    """Who leads *load*."""
-    return SteadyPilot(load) if load.ramp is None else SearchPilot(load.ramp)
+def pilot_of(load: Load, *, workers: int, cores: int) -> Pilot:
+    """Who leads *load*, which so many workers make on so many cores."""
+    if load.ramp is None:
+        return SteadyPilot(load)
+    is_in_process = load.target.table_type in FILE_TABLES
+    return SearchPilot(load.ramp, Makers(workers, cores, is_in_process))

@@ -5,19 +5,34 @@ answers over sums of time therefore, and what is too short to tell by itself how
 scatters is told together with what follows.
 """
 
+from typing import NamedTuple
+
 from benchgate.backend.engine.accounts import Accounts
+from benchgate.backend.engine.guard import SHORTEST_SAMPLE_S, MachineSample, mean_cpu_pct
 from benchgate.backend.engine.ledger import Second
+from benchgate.backend.engine.timekeeping import Timekeeping
+from benchgate.domain.generator import GeneratorHealth
 from benchgate.domain.stability import Counted, Estimate, StepFigures, estimate, rate
 
-SHORTEST_SAMPLE_S = 0.5
 PERCENTILES = (50.0, 95.0, 99.0)
+
+
+class Makers(NamedTuple):
+    """Who makes the load."""
+
+    workers: int = 1
+    cores: int = 0
+    is_in_process: bool = False  # the database lives in the workers
 
 
 class StepSeconds:
     """What was measured in a step so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, makers: Makers) -> None:
         self.accounts = Accounts()
+        self._makers = makers
+        self._timekeeping = Timekeeping(makers.workers)
+        self._machine: list[MachineSample] = []
         self.heard = 0  # seconds, of whatever length
         self._parts: list[Counted] = []
         self._percentiles_ms: tuple[list[float], ...] = ([], [], [])
@@ -31,9 +46,12 @@ class StepSeconds:
         """How long was measured."""
         return sum(part.seconds for part in self._all_parts)
 
-    def add(self, second: Second) -> None:
-        """Count *second* to the step."""
+    def add(self, second: Second, machine: MachineSample | None) -> None:
+        """Count *second*, and how busy the generator's machine was in it where that is known."""
         self.heard += 1
+        self._machine += [machine] if machine else []
+        for worker, report in second.reports.items():
+            self._timekeeping.enter(worker, report)
         self.accounts.add(second.accounts)
         self._part.add(second.accounts)
         self._part_s += second.span_s
@@ -57,6 +75,14 @@ class StepSeconds:
         """The last one may be short; it counts all the same."""
         return [*self._parts, self._open_part] if self._part_s else self._parts
 
+    def health(self) -> GeneratorHealth:
+        """How the generator was doing in the step."""
+        busy_pct = round(mean_cpu_pct(self._machine), 1) if self._machine else None
+        health = self._timekeeping.health(
+            cores=self._makers.cores, machine_cpu_pct=busy_pct, lost=0
+        )
+        return health.model_copy(update={"is_in_process": self._makers.is_in_process})
+
     def figures(self, concurrency: int, *, short: int) -> StepFigures:
         """What the step came to; at its end *short* connections were missing."""
         whole = self.accounts.latency().percentiles_ms(PERCENTILES)
@@ -75,4 +101,5 @@ class StepSeconds:
             p99_latency_ms=p99,
             error_rate=self.accounts.error_rate,
             connections_missing=short,
+            is_generator_spent=self.health().is_out_of_time,
         )

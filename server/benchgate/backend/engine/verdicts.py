@@ -19,8 +19,9 @@ def findings_of(
     health: GeneratorHealth,
     remarks: Sequence[str],
 ) -> Findings:
-    """Everything that *ledger* and *pilot* tell of *load*."""
-    measured, seconds = pilot.standing or Standing(ledger.measured, ledger.measured_seconds)
+    """Everything that *ledger* and *pilot* tell of *load*; *health* is that of the whole of it."""
+    whole = Standing(ledger.measured, ledger.measured_seconds, health)
+    measured, seconds, made = pilot.standing or whole
     kinds = measured.kinds(seconds) if seconds else ()
     seen = (ledger.refusal(), ledger.silence(think_time_ms=load.think_time_ms))
     rate = None
@@ -40,6 +41,6 @@ def findings_of(
         rate=rate,
         verdicts=judge(load.objectives, kinds) if seconds else (),
         search=pilot.found,
-        generator=health.model_copy(update=own),
+        generator=made.model_copy(update=own | {"workers_lost": health.workers_lost}),
         remarks=(*remarks, *(remark for remark in seen if remark is not None)),
     )
