@@ -176,6 +176,7 @@ class LedCourse:
     def __init__(self, connections: int, *, begins: bool = True) -> None:
         self.connections = connections
         self.stopped = threading.Event()
+        self.is_first = True
         self.reached = anyio.Event()  # the connections are open
         self.start_ns = 0
         self._begins = begins

@@ -1,16 +1,19 @@
 """What only the SQLite driver has to prove: files, locks, and tables of its own kinds."""
 
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from benchgate.backend.drivers.port import Target
 from benchgate.backend.drivers.sqlite.driver import SqliteDriver
 from benchgate.backend.drivers.sqlite.file import open_file
+from benchgate.backend.drivers.sqlite.log import LogKeeper
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.templates import QueryKind, TableType
 from benchgate.errors import DatabaseError
@@ -159,6 +162,36 @@ async def test_a_log_that_grows_past_its_bound_is_written_back_and_told(
     assert notes.failures == []
     assert any("write-ahead log grew to" in notice for notice in notes.notices)
     assert sorted(file.path.parent.iterdir()) == [file.path]
+
+
+async def test_the_log_is_kept_by_whoever_becomes_the_first_worker(
+    file: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchgate.backend.drivers.sqlite.log.LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr("benchgate.backend.drivers.sqlite.log.BOUND_BYTES", 20_000)
+    with closing(sqlite3.connect(file.path)) as other, other:
+        other.execute("PRAGMA wal_autocheckpoint = 0")
+        other.execute("UPDATE items SET label = label || '!'")
+        other.commit()
+        turns: list[bool] = []
+        is_its_turn = threading.Event()
+
+        def look() -> bool:
+            turns.append(is_its_turn.is_set())
+            return turns[-1]
+
+        keeper = LogKeeper(file.target("items"), lambda _: None, look)
+        await anyio.to_thread.run_sync(keeper.begin)
+        await until(lambda: len(turns) > 2)
+        assert keeper.peak_bytes == 0
+        assert log_of(file).stat().st_size > 0
+        is_its_turn.set()
+        await until(lambda: log_of(file).stat().st_size == 0)
+        await anyio.to_thread.run_sync(keeper.end)
+        idle = LogKeeper(file.target("items"), lambda _: None, lambda: False)
+        await anyio.to_thread.run_sync(idle.begin)
+        await anyio.to_thread.run_sync(idle.end)
+        assert idle.peak_bytes == 0
 
 
 async def test_a_rollback_journal_is_left_as_it_is(file: SqliteDatabase) -> None:

@@ -47,6 +47,7 @@ class Pretence:
 
     def __init__(self, *, refuses: str | None = None, left: int | None = None) -> None:
         self.assignments: list[Assignment] = []
+        self.courses: list[Course] = []
         self.refuses = refuses
         self.ended: list[str] = []
         self._left = left
@@ -56,6 +57,7 @@ class Pretence:
 
     async def drive(self, assignment: Assignment, recorder: Recorder, course: Course) -> None:
         self.assignments.append(assignment)
+        self.courses.append(course)
         if self.refuses is not None:
             raise DatabaseError(self.refuses)
         opened = assignment.connections_at_start

@@ -14,6 +14,16 @@ from tests.unit.engine.loads import Ear, Here, Pretence, load_of
 
 pytestmark = pytest.mark.anyio
 
+PLAN = SearchPlan(
+    start_concurrency=2,
+    increment=2,
+    concurrency_max=2,
+    steps_max=3,
+    qps_stability_pct=50,
+    latency_stability_pct=100,
+    max_error_rate_pct=100,
+)
+
 
 async def carried_out(
     load: Load,
@@ -84,6 +94,11 @@ def lose_one(tick: Tick, place: Here) -> None:
         place.members[1].kill()
 
 
+def lose_the_first(tick: Tick, place: Here) -> None:
+    if tick.elapsed_seconds == 2:
+        place.members[0].kill()
+
+
 async def test_a_lost_worker_fails_the_load() -> None:
     outcome, _ = await carried_out(load_of(duration_seconds=60), Pretence(left=0), on_tick=lose_one)
     assert outcome.failure == "Worker 2 is no more."
@@ -108,17 +123,30 @@ async def test_the_others_take_the_share_of_a_lost_worker_over_where_they_may() 
     assert any("Worker 2 is no more." in note for note in outcome.findings.notes)
 
 
-async def test_a_search_tells_how_the_generator_was_doing_in_its_best_step() -> None:
-    plan = SearchPlan(
-        start_concurrency=2,
-        increment=2,
-        concurrency_max=2,
-        steps_max=3,
-        qps_stability_pct=50,
-        latency_stability_pct=100,
-        max_error_rate_pct=100,
+async def test_a_worker_that_is_lost_in_a_search_is_not_taken_for_the_databases_fault() -> None:
+    driver = Pretence(left=0)
+    plan = PLAN.model_copy(
+        update={"qps_stability_pct": 5, "start_concurrency": 4, "concurrency_max": 4}
     )
-    load = load_of(duration_seconds=60, ramp=Ramp(plan=plan, step_seconds=2))
+    load = load_of(
+        duration_seconds=60,
+        ramp=Ramp(plan=plan, step_seconds=3),
+        worker_loss=WorkerLoss.REDISTRIBUTE,
+    )
+    outcome, place = await carried_out(load, driver, on_tick=lose_the_first)
+    assert outcome.findings is not None
+    assert outcome.findings.search is not None
+    (step,) = outcome.findings.search.steps
+    assert step.is_stable
+    assert (step.figures.concurrency, step.figures.connections_missing) == (4, 0)
+    assert any("The step under way was measured anew." in note for note in outcome.findings.notes)
+    # What one worker does for all of them is for the next one to do.
+    assert [course.is_first for course in driver.courses] == [True, True]
+    assert place.members[0].was_killed
+
+
+async def test_a_search_tells_how_the_generator_was_doing_in_its_best_step() -> None:
+    load = load_of(duration_seconds=60, ramp=Ramp(plan=PLAN, step_seconds=2))
     outcome, _ = await carried_out(load, Pretence(left=0))
     assert outcome.findings is not None
     assert outcome.findings.search is not None

@@ -160,6 +160,28 @@ def test_a_step_settles_in_a_second_and_not_in_a_moment() -> None:
     assert step.figures.p99_latency_ms.value == pytest.approx(1, rel=1e-3)
 
 
+def test_a_step_that_is_disturbed_is_measured_anew() -> None:
+    pilot = search(step_seconds=4)
+    for connections in (2, 2, 2):
+        pilot.hear(second_of(connections, latency_ms=700), CALM)
+    assert pilot.disturb()
+    # Until the others have taken over what is missing, nothing counts.
+    for connections in (1, 1, 2, 2):
+        pilot.hear(second_of(connections), CALM)
+    assert pilot.found is not None
+    assert pilot.found.steps == ()
+    pilot.hear(second_of(2), CALM)
+    (step,) = pilot.found.steps
+    assert (step.figures.seconds, step.figures.qps.value) == (2, 20)
+    assert step.figures.p99_latency_ms.value == pytest.approx(1, rel=1e-3)
+    assert step.is_stable
+
+
+def test_where_no_step_has_begun_nothing_is_measured_anew() -> None:
+    assert not search().disturb()
+    assert not pilot_of(load_of(), workers=2, cores=2).disturb()
+
+
 def test_the_warmup_belongs_to_no_step() -> None:
     pilot = search()
     for _ in range(20):

@@ -156,6 +156,9 @@ class Course(Protocol):
     connections: int
     # Set when the load shall end: no operation begins after that.
     stopped: threading.Event
+    # Whether what one worker does for all of them is this one's to do. A worker may come to it in
+    # the middle of a load, when the one that had it is lost.
+    is_first: bool
 
     async def ready(self) -> int | None:
         """Say that the connections are open, and wait for the word to begin.

@@ -150,7 +150,8 @@ class Crew:
             self._fail(each.fate())
             return
         self._lost += 1
-        self._remark(f"{each.fate()} The others took its connections over.")
+        repeated = " The step under way was measured anew." if self._pilot.disturb() else ""
+        self._remark(f"{each.fate()} The others took its connections over.{repeated}")
         self._ledger.lose(each.number)
         self._shared_out = 0
 
@@ -241,7 +242,7 @@ class Crew:
         self._shared_out = wanted
         present = [each for each in self._members if not each.has_exited]
         for each, share in zip(present, parted(wanted, len(present)), strict=True):
-            await each.tell(Steer(connections=share))
+            await each.tell(Steer(connections=share, is_first=each is present[0]))
 
     def _tick(self, second: int, metrics: LiveMetrics) -> Tick:
         in_warmup = second <= self._load.warmup_seconds

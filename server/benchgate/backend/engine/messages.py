@@ -45,6 +45,7 @@ class Steer(Value):
 
     type: Literal["steer"] = "steer"
     connections: int
+    is_first: bool = False  # of the workers that there still are
 
 
 class Stop(Value):

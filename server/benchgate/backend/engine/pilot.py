@@ -43,6 +43,10 @@ class Pilot(Protocol):
         """Take in a second that has been, and how busy the generator's machine was in it."""
         ...
 
+    def disturb(self) -> bool:
+        """Something else than the database has changed the load; whether seconds are given up."""
+        ...
+
     @property
     def position(self) -> Position:
         """Where the run is."""
@@ -75,6 +79,10 @@ class SteadyPilot:
     def hear(self, second: Second, machine: MachineSample | None) -> None:  # noqa: ARG002 - the port's
         """Note how many connections are open."""
         self._open = second.connections
+
+    def disturb(self) -> bool:
+        """Go on: of a steady load all that was measured counts."""
+        return False
 
     @property
     def position(self) -> Position:
@@ -110,6 +118,15 @@ class SearchPilot:
         self._step.add(second, machine)
         if self._is_complete:
             self._judge(short=max(0, self.connections - second.connections))
+
+    def disturb(self) -> bool:
+        """Measure the step under way anew: what it lacks now is not the database's doing.
+
+        The time that this takes is taken from the steps that would follow.
+        """
+        was_begun = self._settling_s > 0 and not self.is_over
+        self._begin_step()
+        return was_begun
 
     @property
     def _is_complete(self) -> bool:

@@ -46,9 +46,10 @@ OVERTIME_S = 5.0
 class WorkerCourse:
     """The course of one worker, as its driver sees it."""
 
-    def __init__(self, connections: int, say: Callable[[Value], None]) -> None:
+    def __init__(self, connections: int, say: Callable[[Value], None], *, is_first: bool) -> None:
         """Begin with *connections*; *say* tells the crew that they are open."""
         self.connections = connections
+        self.is_first = is_first
         self.stopped = threading.Event()
         self.start_ns: int | None = None  # once the word to begin has been heard
         self.decided = anyio.Event()  # whether the load begins
@@ -74,7 +75,8 @@ class Worker:
         self._tally = Tally()
         is_open = assignment.arrivals is not None
         at_first = assignment.connections if is_open else assignment.connections_at_start
-        self._course = WorkerCourse(at_first, say)
+        is_first = assignment.first_connection == 0
+        self._course = WorkerCourse(at_first, say, is_first=is_first)
         self._go: Go | None = None
         self._halted = anyio.Event()  # the load shall end; set by the clock or from outside
         self._loop_lag_ns = 0
@@ -87,6 +89,7 @@ class Worker:
                 self._begin(message)
             case Steer():
                 self._course.connections = message.connections
+                self._course.is_first = message.is_first
             case Stop() | None:
                 self._course.stopped.set()
                 self._halted.set()

@@ -70,10 +70,11 @@ class SqliteDriver:
         """Load the table from as many threads as there are connections."""
         work = await anyio.to_thread.run_sync(_prepare, assignment)
         writes = any(share.writes for share in assignment.workload)
-        if not writes or assignment.first_connection:
-            await load(work, assignment, recorder, course)  # One worker keeps the log for all.
+        if not writes:
+            await load(work, assignment, recorder, course)
             return
-        keeper = LogKeeper(assignment.target, recorder.noticed)
+        # One worker keeps the log for all of them.
+        keeper = LogKeeper(assignment.target, recorder.noticed, lambda: course.is_first)
         await anyio.to_thread.run_sync(keeper.begin)
         try:
             await load(work, assignment, recorder, course)

@@ -32,11 +32,17 @@ class LogKeeper:
     Theirs close quickly therefore: only the last one to close a file writes the log back.
     """
 
-    def __init__(self, target: Target, noticed: Callable[[str], None]) -> None:
-        """Keep the log of *target* small; *noticed* is told how large it became."""
+    def __init__(
+        self, target: Target, noticed: Callable[[str], None], is_its_turn: Callable[[], bool]
+    ) -> None:
+        """Keep the log of *target* small; *noticed* is told how large it became.
+
+        It does nothing before *is_its_turn* says so: somebody else keeps the log until then.
+        """
         path = path_of(target)
         self._target = target
         self._noticed = noticed
+        self._is_its_turn = is_its_turn
         self._log_path: Path = path.with_name(path.name + "-wal")
         self._is_ready = threading.Event()
         self._is_ending = threading.Event()
@@ -44,7 +50,7 @@ class LogKeeper:
         self.peak_bytes = 0
 
     def begin(self) -> None:
-        """Empty the log; blocks until that is done."""
+        """Empty the log if it is its turn; blocks until that is done."""
         self._thread.start()
         self._is_ready.wait()
 
@@ -66,7 +72,17 @@ class LogKeeper:
     def _name(self) -> str:
         return one_line(self._target.database)
 
+    def _comes_to_it(self) -> bool:
+        """Wait for its turn; whether that comes before the end."""
+        while not self._is_its_turn():
+            self._is_ready.set()
+            if self._is_ending.wait(LOOK_EVERY_S):
+                return False
+        return True
+
     def _run(self) -> None:
+        if not self._comes_to_it():
+            return
         try:
             with closing(
                 open_file(self._target, read_only=False, busy_timeout_ms=LOCK_WAIT_MS)
