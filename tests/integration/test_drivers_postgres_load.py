@@ -154,7 +154,7 @@ async def test_those_that_think_leave_at_once_when_fewer_are_wanted(items: Targe
     given, notes = assignment(items, only(LOOKUP), connections=4), Notes()
     given = given.model_copy(update={"think_time_ms": 3_600_000})
     async with driven(given, notes) as course:
-        await until(lambda: len(notes.answered) == 4)
+        assert notes.connections == 4
         course.connections = 1
         await until(lambda: notes.connections == 1)
 

@@ -2,13 +2,13 @@ import uuid
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from itertools import islice
+from itertools import islice, pairwise
 
 import pytest
 
 from benchgate.backend.drivers.backoff import LONGEST_DELAY_S, delays_s
 from benchgate.backend.drivers.layouts import Dialect, Field, Layout
-from benchgate.backend.drivers.operations import Operation, Place, Pool, mix, seeded
+from benchgate.backend.drivers.operations import Operation, Place, Pool, mix, phase_of, seeded
 from benchgate.backend.drivers.statements import statements_of
 from benchgate.domain.templates import WRITES, QueryKind, QueryShare
 from benchgate.errors import InvalidInput
@@ -138,3 +138,21 @@ def test_delays_double_up_to_a_limit_and_spread() -> None:
     assert delays[1] > 0.1
     assert all(LONGEST_DELAY_S / 2 <= delay <= LONGEST_DELAY_S for delay in delays[6:])
     assert len(set(delays)) == 20
+
+
+@pytest.mark.parametrize("seed", [1, 2, 99])
+@pytest.mark.parametrize("count", [2, 3, 10, 64, 1_000])
+@pytest.mark.parametrize("first", [0, 5_000])
+def test_phases_lie_evenly_however_many_connections_think(
+    seed: int, count: int, first: int
+) -> None:
+    phases = sorted(phase_of(seed, first + number) for number in range(count))
+    assert all(0 <= phase < 1 for phase in phases)
+    gaps = [later - earlier for earlier, later in pairwise([*phases, phases[0] + 1])]
+    assert min(gaps) > 0.3 / count
+    assert max(gaps) < 2 / count
+
+
+def test_phases_are_those_of_a_run_and_the_same_again() -> None:
+    assert phase_of(1, 7) == phase_of(1, 7)
+    assert phase_of(1, 7) != phase_of(2, 7)

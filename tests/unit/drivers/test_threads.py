@@ -5,6 +5,7 @@ from time import perf_counter_ns, sleep
 import anyio
 import pytest
 
+from benchgate.backend.drivers.operations import place_of
 from benchgate.backend.drivers.threads import load
 from benchgate.domain.arrivals import Arrivals, Spacing, due
 from benchgate.domain.failures import FailureKind
@@ -203,12 +204,34 @@ async def test_an_opening_that_hangs_does_not_hold_up_a_stop() -> None:
     released.set()
 
 
-async def test_thinking_holds_up_the_next_operation_and_no_stop() -> None:
+def noting(sent_ns: dict[int, list[int]]) -> ScriptedClient:
+    """A client that notes of each session when it was asked."""
+
+    def answer(session: ScriptedSession) -> int:
+        sent_ns.setdefault(id(session), []).append(perf_counter_ns())
+        return 1
+
+    return ScriptedClient(answer)
+
+
+async def test_connections_that_think_begin_one_after_the_other_in_their_first_thought() -> None:
+    notes, sent_ns, think_ms = Notes(), dict[int, list[int]](), 400
+    async with loaded(noting(sent_ns), given(4, think_time_ms=think_ms), notes) as course:
+        await until(lambda: len(sent_ns) == 4 and min(map(len, sent_ns.values())) >= 2)
+    first_ns = sorted(sent[0] - course.start_ns for sent in sent_ns.values())
+    phases = sorted(place_of(given(4), number).phase for number in range(4))
+    for waited_ns, phase in zip(first_ns, phases, strict=True):
+        # A thread may wake late on a busy machine, and never early.
+        assert waited_ns >= phase * think_ms * MS
+    for sent in sent_ns.values():
+        assert sent[1] - sent[0] >= think_ms * MS
+
+
+async def test_thinking_holds_up_no_stop() -> None:
     notes = Notes()
-    async with loaded(ScriptedClient(), given(3, think_time_ms=3_600_000), notes):
-        await until(lambda: len(notes.answered) == 3)
-        await anyio.sleep(0.05)
-        assert len(notes.answered) == 3
+    async with loaded(ScriptedClient(), given(3, think_time_ms=3_600_000), notes) as course:
+        await until(lambda: perf_counter_ns() > course.start_ns)
+    assert notes.answered == notes.failures == []
 
 
 async def test_a_statement_that_takes_too_long_is_interrupted_and_counted(

@@ -89,6 +89,7 @@ class Seat:
     number: int
     operations: Sequence[Operation]
     generator: random.Random
+    phase: float = 0.0  # the part of the time to think that passes before the first operation
 
 
 @dataclass(slots=True)
@@ -278,12 +279,17 @@ class Lane:
             self.wait(None)
         turns = self._turns(session)
         if setting.line is None:
-            self._pause((setting.begin_ns - perf_counter_ns()) / NS_PER_S, self.may_load)
+            self._await_beginning()
             self._load_closed(turns)
         else:
             sharpen_timer()
             self._load_open(turns, setting.line)
         self._started_ns = 0
+
+    def _await_beginning(self) -> None:
+        """Wait for the load to begin, and for so long as keeps connections out of step."""
+        ahead_s = max(0, self._setting.begin_ns - perf_counter_ns()) / NS_PER_S
+        self._pause(ahead_s + self._seat.phase * self._setting.think_time_s, self.may_load)
 
     def _turns(self, session: Session) -> list[Turn]:
         """The operations in their shares, each as what the loops below need of it."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from math import gcd
+from math import gcd, sqrt
 
 from benchgate.backend.drivers.layouts import Layout
 from benchgate.backend.drivers.port import Assignment
@@ -24,6 +24,7 @@ KEYS_MAX = 20_000
 ROWS_MAX = 200  # whole rows can be large; keys are not
 SHARE_STEPS = 100  # shares are percentages with two decimals
 SUFFIX_BITS = 80
+GOLDEN_RATIO = (sqrt(5) - 1) / 2
 SUFFIX = re.compile(rf"-[0-9a-f]{{{SUFFIX_BITS // 4}}}\Z")
 
 Row = Sequence[object]
@@ -52,11 +53,15 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Which connection among all of a run's draws the values, and from which generator."""
+    """Which connection among all of a run's draws the values, and from which generator.
+
+    Its phase is the part of its time to think that passes before its first operation.
+    """
 
     ordinal: int
     among: int
     generator: random.Random
+    phase: float = 0.0  # below 1
 
 
 def seeded(*parts: object) -> random.Random:
@@ -75,7 +80,17 @@ def place_of(assignment: Assignment, connection: int) -> Place:
         ordinal=ordinal,
         among=assignment.connections_in_all,
         generator=seeded(assignment.seed, assignment.application_name, ordinal),
+        phase=phase_of(assignment.seed, ordinal),
     )
+
+
+def phase_of(seed: int, ordinal: int) -> float:
+    """The phase of the connection number *ordinal*, by a run's *seed* and nothing else.
+
+    Steps of the golden ratio lie evenly however many there are, so that connections which are
+    added later come into the widest gaps. Connections that began together would go on together.
+    """
+    return (seeded(seed, "phase").random() + ordinal * GOLDEN_RATIO) % 1
 
 
 def needs_keys(statements: Sequence[Statement]) -> bool:

@@ -203,5 +203,5 @@ class Crew:
         if number not in self._seats:
             work, place = self._work, place_of(self._assignment, number)
             operations = mix(work.statements, work.layout, pool=work.pool, place=place)
-            self._seats[number] = Seat(number, operations, place.generator)
+            self._seats[number] = Seat(number, operations, place.generator, place.phase)
         return self._seats[number]

@@ -267,7 +267,7 @@ def _seat(
         )
         made[operation.number] = task
         tasks.append(task)
-    return Seat(tasks, place.generator)
+    return Seat(tasks, place.generator, phase=place.phase)
 
 
 def _is_answered_in_pieces(statement: Statement) -> bool:

@@ -4,8 +4,10 @@ Knows neither sockets nor databases. A pace begins operations by the function th
 which says whether the operation was sent.
 """
 
+from bisect import insort
 from collections import deque
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from time import perf_counter_ns
 from typing import Protocol
 
@@ -69,14 +71,16 @@ class ClosedPace:
         self._fleet = fleet
         self._begin_ns = begin_ns
         self._think_ns = think_ns
-        # In the order in which they are due, since all think for the same time.
+        # In the order in which they are due; after an answer all think for the same time.
         self._thinking: deque[tuple[int, Session]] = deque()
 
     def admit(self, session: Session) -> None:
-        """Send at once, or when the load begins."""
-        if perf_counter_ns() < self._begin_ns:
+        """Send when the load has begun, after so long as keeps sessions out of step."""
+        now_ns = perf_counter_ns()
+        due_ns = max(now_ns, self._begin_ns) + int(session.seat.phase * self._think_ns)
+        if due_ns > now_ns:
             self.is_timed = True
-            self._thinking.append((self._begin_ns, session))
+            insort(self._thinking, (due_ns, session), key=itemgetter(0))
         else:
             self._begin(session)
 
@@ -89,7 +93,7 @@ class ClosedPace:
         self.is_timed = bool(thinking)
 
     def pop_idle(self) -> Session | None:
-        """The one that began to think last."""
+        """The one that is due last."""
         return self._thinking.pop()[1] if self._thinking else None
 
     def forget(self, session: Session) -> None:

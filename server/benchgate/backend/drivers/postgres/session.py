@@ -56,9 +56,12 @@ class Seat:
     The values that its connection draws go on where a lost session stopped.
     """
 
-    def __init__(self, tasks: Sequence[Task], generator: random.Random) -> None:
+    def __init__(
+        self, tasks: Sequence[Task], generator: random.Random, *, phase: float = 0.0
+    ) -> None:
         self.tasks = tasks
         self.generator = generator
+        self.phase = phase  # the part of the time to think that passes before the first operation
         self.delays_s: Iterator[float] = delays_s(generator)
 
     def drawing(self) -> Callable[[], Task]:
