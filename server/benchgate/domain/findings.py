@@ -59,6 +59,7 @@ class Findings(Value):
     kinds: tuple[KindFigures, ...] = ()
     schedule: ScheduleFigures | None = None
     rate: RateVerdict | None = None
+    unanswered_seconds: int = 0  # in silences that were longer than any answer took
     verdicts: tuple[Verdict, ...] = ()
     search: SearchFindings | None = None
     generator: GeneratorHealth = GeneratorHealth()
@@ -76,6 +77,11 @@ class Findings(Value):
             told.append(self.generator.sentence)
         if self.rate is not None and not self.rate.holds:
             told.append(self.rate.sentence)
+        if self.unanswered_seconds:
+            told.append(
+                f"For {self.unanswered_seconds} s nothing was answered although operations were "
+                "wanted; the error rate is of what was tried, and tells little of that."
+            )
         told += [verdict.sentence for verdict in self.verdicts if not verdict.holds]
         if self.schedule is not None and self.schedule.missed:
             told.append(f"Scheduled operations that were never sent: {self.schedule.missed:,}.")

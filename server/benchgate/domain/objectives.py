@@ -80,16 +80,22 @@ class Objective(Value):
 class Verdict(Objective):
     """An objective with what was measured; None is no data, which cannot hold.
 
-    `is_response` says that it was held against what a user would have waited.
+    `is_response` says that it was held against what a user would have waited. An error rate is of
+    what was tried: where nothing was answered for `unanswered_seconds`, it cannot tell.
     """
 
     value: float | None = None
     is_response: bool = False
+    unanswered_seconds: int = Field(default=0, ge=0, description="Of an error rate")
 
     @computed_field
     @property
     def holds(self) -> bool:
-        """Whether the figure is within the limit."""
+        """Whether the figure is within the limit, and tells of the whole time."""
+        return self._is_within and not self.unanswered_seconds
+
+    @property
+    def _is_within(self) -> bool:
         return self.value is not None and self.value <= self.limit
 
     @property
@@ -101,7 +107,9 @@ class Verdict(Objective):
         if self.value is None:
             return f"{kind}: there is no {self._measured} to hold against {limit}."
         told = f"{self._measured} of {_number(self.value)}{unit}"
-        return f"{kind}: the {told} {'is within' if self.holds else 'exceeds'} {limit}."
+        silent = f", but nothing was answered for {self.unanswered_seconds} s"
+        verdict = f"{'is within' if self._is_within else 'exceeds'} {limit}"
+        return f"{kind}: the {told} {verdict}{silent if self.unanswered_seconds else ''}."
 
     @property
     def _measured(self) -> str:
@@ -150,18 +158,28 @@ def objectives_of(config: TemplateConfig) -> tuple[Objective, ...]:
     )
 
 
-def judge(objectives: Sequence[Objective], kinds: Sequence[KindFigures]) -> tuple[Verdict, ...]:
-    """A verdict for each of *objectives*, in their order, on what *kinds* have of it."""
+def judge(
+    objectives: Sequence[Objective], kinds: Sequence[KindFigures], *, unanswered_s: int = 0
+) -> tuple[Verdict, ...]:
+    """A verdict for each of *objectives*, in their order, on what *kinds* have of it.
+
+    No error rate holds where for *unanswered_s* seconds nothing was answered: connections that
+    wait to be made again try little, and fail seldom.
+    """
     known = {figures.kind: figures for figures in kinds}
-    return tuple(_verdict(objective, known.get(objective.kind)) for objective in objectives)
+    return tuple(
+        _verdict(objective, known.get(objective.kind), unanswered_s=unanswered_s)
+        for objective in objectives
+    )
 
 
-def _verdict(objective: Objective, figures: KindFigures | None) -> Verdict:
+def _verdict(objective: Objective, figures: KindFigures | None, *, unanswered_s: int) -> Verdict:
     is_latency = objective.metric is not Metric.ERROR_RATE_PCT
     return Verdict(
         **dict(objective),
         value=figures and _value(objective.metric, figures),
         is_response=is_latency and figures is not None and figures.response is not None,
+        unanswered_seconds=0 if is_latency else unanswered_s,
     )
 
 

@@ -63,5 +63,10 @@ def test_a_maximum_that_is_a_lower_bound_is_told_beside_the_end_of_the_search() 
     assert notes == ("Four were stable.", outcome.caution)
 
 
+def test_time_in_which_nothing_was_answered_is_told() -> None:
+    (note,) = Findings(unanswered_seconds=10).notes
+    assert note.startswith("For 10 s nothing was answered although operations were wanted; ")
+
+
 def test_the_notes_are_bounded() -> None:
     assert len(Findings(remarks=("again",) * 100).notes) == NOTES_MAX

@@ -152,6 +152,20 @@ def test_the_error_rate_is_of_all_that_was_tried(
     assert figures_of(total_queries=answered, errors=errors).error_rate == rate
 
 
+@pytest.mark.parametrize(("limit", "verdict"), [(5, "is within"), (0.5, "exceeds")])
+def test_no_error_rate_holds_where_nothing_was_answered_for_a_while(
+    limit: float, verdict: str
+) -> None:
+    wanted = [Objective(kind=LOOKUP, metric=metric, limit=limit) for metric in (ERRORS, P95)]
+    errors, latency = judge(wanted, [figures_of()], unanswered_s=10)
+    assert not errors.holds
+    assert errors.sentence == (
+        f"Point lookups: the error rate of 1% {verdict} {limit:g}%, "
+        "but nothing was answered for 10 s."
+    )
+    assert latency == judge(wanted, [figures_of()])[1]
+
+
 def test_a_rate_is_held_against_what_was_due_and_not_against_a_part_of_a_window() -> None:
     verdict = RateVerdict(target_qps=10, qps=9.1, scheduled=91, answered=91)
     assert verdict.holds

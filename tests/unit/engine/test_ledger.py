@@ -36,15 +36,55 @@ def test_a_report_that_makes_up_for_a_late_one_is_no_peak() -> None:
     assert closed(sums, 2).qps <= 4
 
 
-def test_a_silence_longer_than_any_answer_is_told_beside_the_figures() -> None:
-    sums = ledger()
+def silent_after_three(sums: Ledger) -> Ledger:
     for second in range(1, 8):
         sums.enter(0, report(second, *([0.3] if second < 4 else [])))
         sums.close(second)
-    told = sums.silence(think_time_ms=0)
+    return sums
+
+
+def test_whoever_thinks_for_long_is_silent_for_long() -> None:
+    thinking = Ledger(workers=1, source=TableType.POSTGRES, think_time_ms=5_000)
+    assert silent_after_three(thinking).silence() is None
+    assert thinking.unanswered_seconds == 0
+
+
+@pytest.mark.parametrize(
+    ("answers", "is_measured", "unanswered"),
+    [
+        # The database was gone for ten seconds, and then for four.
+        ([1] * 5 + [0] * 10 + [1] * 5 + [0] * 4 + [1], True, 14),
+        ([1] * 5 + [0] * 10, True, 10),
+        # A moment without an answer is none.
+        ([1, 0, 0, 1, 0, 1], True, 0),
+        ([1] + [0] * 10 + [1], False, 0),
+    ],
+)
+def test_seconds_in_which_the_database_was_gone_are_counted(
+    *, answers: list[int], is_measured: bool, unanswered: int
+) -> None:
+    sums = ledger()
+    for second, count in enumerate(answers, 1):
+        failures = () if count else (refused(1),)
+        told = report(second, *[0.3] * count, failures=failures, is_measured=is_measured)
+        sums.enter(0, told)
+        sums.close(second)
+    assert sums.unanswered_seconds == unanswered
+
+
+def test_an_answer_that_took_as_long_as_the_silence_explains_it() -> None:
+    sums = ledger()
+    for second in range(1, 12):
+        sums.enter(0, report(second, *{1: [0.3], 11: [9_400]}.get(second, [])))
+        sums.close(second)
+    assert sums.unanswered_seconds == 0
+
+
+def test_a_silence_longer_than_any_answer_is_told_beside_the_figures() -> None:
+    sums = silent_after_three(ledger())
+    told = sums.silence()
     assert told is not None
     assert "in the last 4 s" in told
-    assert sums.silence(think_time_ms=5_000) is None
 
 
 def test_a_slow_database_is_silent_between_its_answers() -> None:
@@ -52,7 +92,7 @@ def test_a_slow_database_is_silent_between_its_answers() -> None:
     for second in range(1, 8):
         sums.enter(0, report(second, *([3_000] if second == 3 else [])))
         sums.close(second)
-    assert sums.silence(think_time_ms=0) is None
+    assert sums.silence() is None
 
 
 def punctual(scheduled: int) -> Punctuality:
@@ -66,7 +106,7 @@ def test_a_schedule_is_silent_between_its_starts() -> None:
         begins = second in {5, 30}
         sums.enter(0, report(second, *([0.3] * begins), punctuality=punctual(int(begins))))
         sums.close(second)
-    assert sums.silence(think_time_ms=0) is None
+    assert sums.silence() is None
 
 
 def test_a_start_that_nobody_answers_ends_the_silence_of_a_schedule_in_one_to_tell_of() -> None:
@@ -77,7 +117,7 @@ def test_a_start_that_nobody_answers_ends_the_silence_of_a_schedule_in_one_to_te
         begins = punctual(int(second in {5, 20, 36}))
         sums.enter(0, report(second, *answered, failures=failures, punctuality=begins))
         sums.close(second)
-    told = sums.silence(think_time_ms=0)
+    told = sums.silence()
     assert told is not None
     assert "in the last 5 s" in told
 

@@ -182,6 +182,14 @@ def test_where_no_step_has_begun_nothing_is_measured_anew() -> None:
     assert not pilot_of(load_of(), workers=2, cores=2).disturb()
 
 
+def test_a_silence_of_a_step_belongs_to_what_stands_for_the_run() -> None:
+    pilot = search(step_seconds=12)
+    for answered in (20, 20, 20, 0, 0, 0, 0, 20, 20, 20, 20, 20):
+        pilot.hear(second_of(2, answered=answered), CALM)
+    assert pilot.standing is not None
+    assert pilot.standing.unanswered_s == 4
+
+
 def test_the_warmup_belongs_to_no_step() -> None:
     pilot = search()
     for _ in range(20):

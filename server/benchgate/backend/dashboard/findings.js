@@ -177,6 +177,7 @@ function showObjectives(verdicts) {
         isKnown(verdict.value) ? written(verdict.value) : "no data",
         held(verdict.holds),
       ],
+      below: verdict.unanswered_seconds ? `nothing was answered for ${whole.format(verdict.unanswered_seconds)} s` : "",
     };
   });
   fill(element("objectives-table"), heads(["Operation", "Objective", "Limit", "Measured", "Verdict"]), rows);

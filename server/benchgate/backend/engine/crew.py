@@ -82,6 +82,7 @@ class Crew:
         self._ledger = Ledger(
             workers=len(members),
             source=load.target.table_type,
+            think_time_ms=load.think_time_ms,
         )
         self._pilot: Pilot = pilot_of(load, workers=len(members), cores=place.cores)
         self._guard, self._machine = Guard(load.guardrails), Machine()

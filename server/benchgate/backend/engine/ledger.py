@@ -53,13 +53,14 @@ class Second:
             failed=accounts.failed - accounts.unkind_failed,
             longest_ms=max((ms for ms in longest_ms if ms is not None), default=0),
             due=self.due,
+            is_measured=self.is_measured,
         )
 
 
 class Ledger:
     """The sums of one load, from which its ticks and its outcome are read."""
 
-    def __init__(self, *, workers: int, source: TableType) -> None:
+    def __init__(self, *, workers: int, source: TableType, think_time_ms: int = 0) -> None:
         self.timekeeping = Timekeeping(workers)
         self._workers = set(range(workers))
         self._source = source
@@ -69,7 +70,7 @@ class Ledger:
         self._measured = Accounts()
         self._errors: dict[tuple[FailureKind, QueryKind | None], FailureCount] = {}
         self._silent_s = 0
-        self._silences = Silences()
+        self._silences = Silences(think_time_ms=think_time_ms)
         self._failed_since = 0
         self._failing_s = 0  # seconds of the silence in which something failed
         self._last_message = ""
@@ -166,13 +167,18 @@ class Ledger:
             return True
         return self.is_dead(connections, after_s=DEAD_AT_END_AFTER_S)
 
-    def silence(self, *, think_time_ms: int) -> str | None:
+    @property
+    def unanswered_seconds(self) -> int:
+        """The seconds of the measurement in which nothing was answered that should have been."""
+        return self._silences.unanswered_s
+
+    def silence(self) -> str | None:
         """What no figure shows: an end in which operations waited longer than any answer took.
 
         They were never answered, so no histogram knows of them, and every percentile looks better
         than what the last seconds were like.
         """
-        if not self._silences.is_ending(think_time_ms=think_time_ms):
+        if not self._silences.is_ending:
             return None
         return (
             f"Nothing was answered in the last {self._silences.ending_s} s, which is longer than "

@@ -26,11 +26,12 @@ STANDING_STEPS = 4
 
 
 class Standing(NamedTuple):
-    """A part of the measurement: its operations, how long it took, and who made the load."""
+    """A part of the measurement: its operations, its length, its generator and its silence."""
 
     accounts: Accounts
     seconds: float
     health: GeneratorHealth
+    unanswered_s: int
 
 
 class Pilot(Protocol):
@@ -148,7 +149,10 @@ class SearchPilot:
         step = self._search.steps[-1]
         if step.is_stable:
             self._stable[step.number] = Standing(
-                self._step.accounts, figures.seconds, self._step.health()
+                self._step.accounts,
+                figures.seconds,
+                health=self._step.health(),
+                unanswered_s=self._step.unanswered_s,
             )
             self._forget_low_steps()
         following = self._search.next_concurrency
@@ -192,4 +196,5 @@ def pilot_of(load: Load, *, workers: int, cores: int) -> Pilot:
     if load.ramp is None:
         return SteadyPilot(load)
     is_in_process = load.target.table_type in FILE_TABLES
-    return SearchPilot(load.ramp, Makers(workers, cores, is_in_process))
+    makers = Makers(workers, cores, is_in_process, think_time_ms=load.think_time_ms)
+    return SearchPilot(load.ramp, makers)

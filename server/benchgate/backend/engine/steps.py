@@ -10,6 +10,7 @@ from typing import NamedTuple
 from benchgate.backend.engine.accounts import Accounts
 from benchgate.backend.engine.guard import SHORTEST_SAMPLE_S, MachineSample, mean_cpu_pct
 from benchgate.backend.engine.ledger import Second
+from benchgate.backend.engine.silences import Silences
 from benchgate.backend.engine.timekeeping import Timekeeping
 from benchgate.domain.generator import GeneratorHealth
 from benchgate.domain.stability import Counted, Estimate, StepFigures, estimate, rate
@@ -23,6 +24,7 @@ class Makers(NamedTuple):
     workers: int = 1
     cores: int = 0
     is_in_process: bool = False  # the database lives in the workers
+    think_time_ms: int = 0
 
 
 class StepSeconds:
@@ -33,6 +35,7 @@ class StepSeconds:
         self._makers = makers
         self._timekeeping = Timekeeping(makers.workers)
         self._machine: list[MachineSample] = []
+        self._silences = Silences(think_time_ms=makers.think_time_ms)
         self.heard = 0  # seconds, of whatever length
         self._parts: list[Counted] = []
         self._percentiles_ms: tuple[list[float], ...] = ([], [], [])
@@ -46,12 +49,18 @@ class StepSeconds:
         """How long was measured."""
         return sum(part.seconds for part in self._all_parts)
 
+    @property
+    def unanswered_s(self) -> int:
+        """The seconds in which nothing was answered that should have been."""
+        return self._silences.unanswered_s
+
     def add(self, second: Second, machine: MachineSample | None) -> None:
         """Count *second*, and how busy the generator's machine was in it where that is known."""
         self.heard += 1
         self._machine += [machine] if machine else []
         for worker, report in second.reports.items():
             self._timekeeping.enter(worker, report)
+        self._silences.hear(second.heard)
         self.accounts.add(second.accounts)
         self._part.add(second.accounts)
         self._part_s += second.span_s

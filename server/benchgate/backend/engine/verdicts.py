@@ -20,10 +20,11 @@ def findings_of(
     remarks: Sequence[str],
 ) -> Findings:
     """Everything that *ledger* and *pilot* tell of *load*; *health* is that of the whole of it."""
-    whole = Standing(ledger.measured, ledger.measured_seconds, health)
-    measured, seconds, made = pilot.standing or whole
+    measured, seconds, made, unanswered_s = pilot.standing or Standing(
+        ledger.measured, ledger.measured_seconds, health, ledger.unanswered_seconds
+    )
     kinds = measured.kinds(seconds) if seconds else ()
-    seen = (ledger.refusal(), ledger.silence(think_time_ms=load.think_time_ms))
+    seen = (ledger.refusal(), ledger.silence())
     rate = None
     own: dict[str, object] = {"is_in_process": load.target.table_type in FILE_TABLES}
     if load.schedule is not None and seconds:
@@ -39,7 +40,8 @@ def findings_of(
         kinds=kinds,
         schedule=ledger.timekeeping.schedule,
         rate=rate,
-        verdicts=judge(load.objectives, kinds) if seconds else (),
+        unanswered_seconds=unanswered_s,
+        verdicts=judge(load.objectives, kinds, unanswered_s=unanswered_s) if seconds else (),
         search=pilot.found,
         generator=made.model_copy(update=own | {"workers_lost": health.workers_lost}),
         remarks=(*remarks, *(remark for remark in seen if remark is not None)),
