@@ -117,9 +117,30 @@ def test_idlers_are_lacking_only_when_a_start_is_due_and_nobody_waits_for_it() -
     ahead = line_of(100, begin_in_ns=HOUR_NS)
     assert not ahead.lacks_idlers(0)
     behind = line_of(10, begin_in_ns=-1_000_000_000)
+    assert not behind.lacks_idlers(0)
     assert behind.lacks_idlers(0)
     assert behind.lacks_idlers(9)
     assert not behind.lacks_idlers(1_000)
     waiter = Waiter(ahead).settled()
     assert not ahead.lacks_idlers(0)
     waiter.leave()
+
+
+def test_starts_that_a_hiccup_of_the_generator_held_up_ask_for_nobody() -> None:
+    # A second's starts have come due at once, and are sent before it is asked again.
+    line = line_of(10, begin_in_ns=-1_000_000_000)
+    assert not line.lacks_idlers(0)
+    starts_taken([Waiter(line) for _ in range(11)])
+    assert not line.lacks_idlers(0)
+
+
+def test_a_start_that_was_returned_and_waits_lacks_somebody() -> None:
+    line = line_of(10, begin_in_ns=50_000_000)
+    first = Waiter(line).settled()
+    first.leave()
+    deadline_ns = perf_counter_ns() + int(PROMPT_S * 1_000_000_000)
+    assert not line.lacks_idlers(0)
+    while not line.lacks_idlers(0):
+        assert perf_counter_ns() < deadline_ns
+    assert line.lacks_idlers(0)
+    assert not line.lacks_idlers(1_000)

@@ -59,6 +59,7 @@ class Line:
         self._starts: Iterator[int] = starts_ns(arrivals)
         self._following_ns = begin_ns + next(self._starts)
         self._taken = 0
+        self._asked_ns = begin_ns - 1  # when somebody last asked whether idlers are lacking
         self._returned: list[int] = []  # by those who left while they held one; a heap
         self._watching: list[Idler] = []
         self._resting: list[Idler] = []
@@ -80,16 +81,23 @@ class Line:
         return None
 
     def lacks_idlers(self, opening: int) -> bool:
-        """Whether a start is due that nobody is idle for, nor any of the *opening* about to be."""
+        """Whether starts wait, since it was last asked at least, that nobody is about to take.
+
+        Nobody is idle, and they are more than the *opening* can take. What has come due since then
+        may wait for the generator alone: a process that was held up has many starts due at once,
+        and those who are there have sent them before this is asked again.
+        """
         now_ns = perf_counter_ns()
         with self._lock:
+            asked_ns, self._asked_ns = self._asked_ns, now_ns
             if self._watching or self._resting:
                 return False
-            first_ns = self._returned[0] if self._returned else self._following_ns
-            if first_ns > now_ns or not opening:
-                return first_ns <= now_ns
-            waiting = due(self._arrivals, now_ns - self._begin_ns) - self._taken
-            return waiting + len(self._returned) > opening
+            returned = sum(start_ns <= asked_ns for start_ns in self._returned)
+            does_wait = returned > 0 or self._following_ns <= asked_ns
+            if not does_wait or not opening:
+                return does_wait
+            waiting = max(0, due(self._arrivals, asked_ns - self._begin_ns) - self._taken)
+            return waiting + returned > opening
 
     def _claim(self, idler: Idler) -> tuple[int | None, bool]:
         """Let *idler* hold the next start, or rest where enough do so already."""

@@ -174,9 +174,9 @@ class Crew:
             self._add()
 
     def _is_needed(self, line: Line, staying: Sequence[Lane]) -> bool:
-        """Whether an open loop has a start due that no lane is idle for, or about to be."""
+        """Whether in an open loop a start has waited for a tick that no lane is about to take."""
         opening = sum(not lane.is_open for lane in staying)
-        return not any(lane.is_idle for lane in staying) and line.lacks_idlers(opening)
+        return line.lacks_idlers(opening) and not any(lane.is_idle for lane in staying)
 
     def _look_after(self) -> None:
         is_thorough = monotonic() >= self._look_at_s
