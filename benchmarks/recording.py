@@ -49,6 +49,7 @@ class Course:
 
     def __init__(self, connections: int) -> None:
         self.connections = connections
+        self.is_first = True
         self.stopped = threading.Event()
         self.has_begun = anyio.Event()
 
