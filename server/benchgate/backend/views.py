@@ -6,6 +6,7 @@ Pure: the same values always give the same view.
 from datetime import datetime
 
 from benchgate.backend.engine.board import Live
+from benchgate.backend.engine.capacity import search_bound
 from benchgate.backend.runs import Run
 from benchgate.domain.contract import MetricsFrame, RunDetail, TestStatus, Timing
 from benchgate.domain.cost import spent
@@ -24,6 +25,7 @@ def detail(run: Run, *, connection: str | None, dashboard_url: str | None) -> Ru
         config=run.config,
         connection=connection,
         copies_writes=run.config.copies_writes,
+        bound=search_bound(run.config),
         created_at=run.created_at,
         dashboard_url=dashboard_url,
     )

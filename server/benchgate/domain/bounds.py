@@ -19,6 +19,7 @@ class Bound(Value):
 
     seconds_max: int
     steps_max: int
+    concurrency_max: int | None = None  # None where nobody limits it beforehand
 
     def broken_by(self, snapshot: RunSnapshot) -> OwnStop | None:
         """The stop that *snapshot* gives reason for; None while the search keeps within."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from benchgate.domain.bounds import Bound
 from benchgate.domain.findings import Findings
 from benchgate.domain.preflight import PreflightReport, Warnings
 from benchgate.domain.runs import LiveMetrics, Summary
@@ -59,6 +60,7 @@ class RunDetail(Value):
     config: TemplateConfig
     connection: str | None = Field(default=None, description="The server, as a person knows it")
     copies_writes: bool = Field(default=False, description="Writes go to a scratch copy")
+    bound: Bound | None = Field(default=None, description="What ends a search at the latest")
     created_at: datetime
     dashboard_url: str | None = None
 
@@ -84,6 +86,7 @@ class TemplateReadiness(Value):
     template: Template
     connection: str | None = Field(default=None, description="The server, as a person knows it")
     copies_writes: bool = Field(default=False, description="Writes go to a scratch copy")
+    bound: Bound | None = Field(default=None, description="What ends a search at the latest")
     active_run_id: str | None = None
     warnings: Warnings = ()
     can_proceed: bool = True

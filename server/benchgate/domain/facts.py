@@ -10,9 +10,11 @@ from typing import Any, Self
 
 from pydantic import ConfigDict
 
+from benchgate.domain.bounds import Bound
 from benchgate.domain.contract import RunDetail
 from benchgate.domain.cost import Cost, total
 from benchgate.domain.likeness import Caution
+from benchgate.domain.objectives import Objective, objectives_of
 from benchgate.domain.preflight import PreflightReport, PreflightWarning, Severity, Warnings
 from benchgate.domain.templates import TemplateConfig
 from benchgate.domain.text import ELLIPSIS, NAME_CHARACTERS_MAX, digest_of, one_line
@@ -27,10 +29,19 @@ CONFIG_MARK = "config:"
 # The mark of a warning whose figures are those of a moment, and what they stand in.
 OF_A_MOMENT = "of_a_moment"
 PASSING = frozenset({"message", "recommendations", "details"})
+WARNINGS, TESTS = "warnings", "tests"
 # Before the key of a fact, after the number of the test in a comparison that it belongs to.
 NUMBER_MARK = "\n"
 OWN_NAMES = frozenset(
-    {"test", "connection", "writes", "pre-flight warnings", "pre-flight verdict", "estimated cost"}
+    {
+        "test",
+        "connection",
+        "writes",
+        "bound",
+        "pre-flight warnings",
+        "pre-flight verdict",
+        "estimated cost",
+    }
 )
 
 
@@ -46,9 +57,20 @@ class TestFacts(Value):
     config: TemplateConfig
     connection: str | None
     copies_writes: bool = False
+    bound: Bound | None = None
     estimated_cost: Cost
     warnings: Warnings
     can_proceed: bool
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What its figures will be held against."""
+        return objectives_of(self.config)
+
+    @property
+    def writes_own_sql(self) -> bool:
+        """Whether a statement that somebody wrote changes data: it may name any table."""
+        return any(share.writes and share.sql is not None for share in self.config.workload)
 
     @property
     def lasting(self) -> Self:
@@ -119,6 +141,13 @@ class ComparisonFacts(Value):
         return sum(known) if len(known) == len(seconds) else None
 
     @property
+    def seconds_max(self) -> int | None:
+        """The most that warm-up and measurement of all runs can take; None where none is known."""
+        seconds = [_seconds_max(self.tests[index]) for index in self.order]
+        known = [one for one in seconds if one is not None]
+        return sum(known) if len(known) == len(seconds) else None
+
+    @property
     def estimated_cost(self) -> Cost:
         """The credits of all runs that are left."""
         return total([self.tests[index].estimated_cost for index in self.order])
@@ -127,7 +156,11 @@ class ComparisonFacts(Value):
 Facts = StartFacts | ComparisonFacts
 
 
-def digest_in(told: Any) -> str:
+def _seconds_max(test: TestFacts) -> int | None:
+    return test.bound.seconds_max if test.bound else test.config.expected_seconds
+
+
+def digest_in(told: dict[str, Any]) -> str:
     """The digest of facts that are written down as JSON, by whichever version wrote them.
 
     It is taken of what is written and not of how this version reads it: an earlier one knew fewer
@@ -137,19 +170,26 @@ def digest_in(told: Any) -> str:
     return digest_of(json.dumps(_lasting(told), sort_keys=True))
 
 
-def _lasting(told: Any) -> Any:
-    if isinstance(told, list):
-        return [_lasting(one) for one in told if not _is_passing(one)]  # pyright: ignore[reportUnknownVariableType]
-    if not isinstance(told, dict):
-        return told
-    dropped = PASSING if told.get(OF_A_MOMENT) is True else frozenset[str]()  # pyright: ignore[reportUnknownMemberType]
-    return {key: _lasting(value) for key, value in told.items() if key not in dropped}  # pyright: ignore[reportUnknownVariableType]
+def _lasting(told: dict[str, Any]) -> dict[str, Any]:
+    """What is told of a start, without what passes of its warnings.
+
+    Only warnings have such a mark. A configuration may have any key, and all of it counts.
+    """
+    lasting = dict(told)
+    if TESTS in told:
+        lasting[TESTS] = [_lasting(test) for test in told[TESTS]]
+    if WARNINGS in told:
+        lasting[WARNINGS] = [_of_weight(one) for one in told[WARNINGS] if not _is_passing(one)]
+    return lasting
 
 
-def _is_passing(told: Any) -> bool:
-    if not isinstance(told, dict):
-        return False
-    return told.get(OF_A_MOMENT) is True and told.get("severity") == Severity.LOW  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+def _of_weight(warning: dict[str, Any]) -> dict[str, Any]:
+    dropped = PASSING if warning.get(OF_A_MOMENT) is True else frozenset[str]()
+    return {key: value for key, value in warning.items() if key not in dropped}
+
+
+def _is_passing(warning: dict[str, Any]) -> bool:
+    return warning.get(OF_A_MOMENT) is True and warning.get("severity") == Severity.LOW
 
 
 def is_same_test(one: TestFacts, other: TestFacts) -> bool:
@@ -168,6 +208,7 @@ def start_facts(run: RunDetail, *, preflight: PreflightReport, cost: Cost) -> St
         config=run.config,
         connection=run.connection,
         copies_writes=run.copies_writes,
+        bound=run.bound,
         estimated_cost=cost,
         warnings=preflight.warnings,
         can_proceed=preflight.can_proceed,
@@ -249,6 +290,7 @@ def _told_of_test(facts: TestFacts) -> dict[str, Told]:
         "test": _fact(facts.template_name),
         "connection": _fact(facts.connection),
         "writes": _fact("a copy" if facts.copies_writes else "the table itself"),
+        "bound": _fact(facts.bound and facts.bound.model_dump(mode="json")),
         **{CONFIG_MARK + key: _fact(value) for key, value in config.items()},
         "pre-flight warnings": _fact(warnings, shown=_warnings(facts.warnings)),
         "pre-flight verdict": _fact(verdict),

@@ -49,10 +49,22 @@ async def test_a_template_that_can_start_is_told_as_it_is_saved(
         "template": (await http.get(f"/api/templates/{template_id}")).json(),
         "connection": None,
         "copies_writes": False,
+        "bound": None,
         "active_run_id": None,
         "warnings": [],
         "can_proceed": True,
     }
+
+
+async def test_a_search_is_told_with_its_bound_before_and_after_there_is_a_run(
+    http: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    search = draft(orders(tmp_path), load_mode="FIND_MAX_CONCURRENCY", duration=60, warmup=0)
+    run_id = await new_run(http, search)
+    run = (await http.get(f"/api/runs/{run_id}")).json()
+    bound = {"seconds_max": 90, "steps_max": 3, "concurrency_max": 1_000}
+    assert run["bound"] == bound
+    assert (await readiness(http, run["template_id"]))["bound"] == bound
 
 
 @pytest.mark.parametrize("table", ["orders", "invoices"])

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from benchgate.domain.bounds import Bound
 from benchgate.domain.cost import Cost, CostBasis
 from benchgate.domain.facts import (
     ComparisonFacts,
@@ -62,6 +63,7 @@ LISTED_CHANGES: list[dict[str, Any]] = [
     {"config": config_of(duration=61)},
     {"connection": None},
     {"copies_writes": True},
+    {"bound": Bound(seconds_max=310, steps_max=10)},
     {"estimated_cost": Cost(credits=1, basis=CostBasis.RATE)},
     {"warnings": (MEDIUM,)},
     {"can_proceed": False},
@@ -140,6 +142,14 @@ def test_the_time_of_a_whole_is_open_while_one_with_an_open_end_is_left() -> Non
     facts = with_test(1, config=config_of(load_mode="FIND_MAX_CONCURRENCY"))
     assert facts.expected_seconds is None
     assert facts.model_copy(update={"order": (1,)}).expected_seconds == 65
+
+
+def test_an_open_time_has_an_end_where_every_search_is_bounded() -> None:
+    search = config_of(load_mode="FIND_MAX_CONCURRENCY")
+    open_ended = with_test(1, config=search)
+    bounded = with_test(1, config=search, bound=Bound(seconds_max=310, steps_max=10))
+    assert (open_ended.seconds_max, bounded.seconds_max) == (None, 375)
+    assert comparison_facts_of().seconds_max == 130
 
 
 def test_the_cost_of_a_whole_is_that_of_all_its_runs() -> None:

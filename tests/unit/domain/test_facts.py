@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchgate.domain.bounds import Bound
 from benchgate.domain.cost import Cost, CostBasis
 from benchgate.domain.facts import Difference, StartFacts, differences
 from benchgate.domain.preflight import PreflightWarning, Severity
@@ -52,6 +53,18 @@ def rated(figure: float | None) -> Cost:
         {"custom_point_lookup_query": "SELECT 1"},
         {"postgres_instance_size": "STANDARD_M"},
         {"a_key_of_another_backend": 1},
+        {"arrivals": "CONSTANT"},
+        {"starting_threads": 8},
+        {"worker_loss": "REDISTRIBUTE"},
+        {"decode_rows": True},
+        {"use_cached_result": True},
+        {"guardrails": {"enabled": True}},
+        {"guardrails": {"max_cpu_percent": 81}},
+        {"guardrails": {"max_memory_percent": 86}},
+        {"guardrails": {"max_error_rate_percent": 5}},
+        {"guardrails": {"max_seconds": 60}},
+        {"target_point_lookup_p95_latency_ms": 10},
+        {"target_update_error_rate_pct": 1},
     ],
     ids=str,
 )
@@ -66,6 +79,7 @@ def test_another_configuration_is_another_question(change: dict[str, Any]) -> No
         {"template_name": "Other"},
         {"connection": "orders-db (bench@db-2.example:5432)"},
         {"copies_writes": True},
+        {"bound": Bound(seconds_max=310, steps_max=10)},
         {"can_proceed": False},
         {"warnings": (MEDIUM,)},
         {"estimated_cost": Cost(credits=1.35, basis=CostBasis.RATE)},
@@ -92,6 +106,29 @@ def test_what_is_measured_anew_at_every_look_is_no_change() -> None:
     assert told(busier.model_copy(update={"severity": Severity.HIGH})).digest != before.digest
 
 
+def test_no_part_of_a_configuration_can_call_itself_passing() -> None:
+    passing = {"of_a_moment": True, "severity": "low", "operation_type": "READ", "weight_pct": 20}
+
+    def told(sql: str, details: int) -> StartFacts:
+        query = passing | {"sql": sql, "details": details}
+        return facts_of(config_of(custom_range_scan_pct=0, generic_queries=[query]))
+
+    assert told("SELECT 1", 1).digest != told("SELECT 2", 1).digest
+    assert told("SELECT 1", 1).digest != told("SELECT 1", 2).digest
+
+
+def test_a_guardrail_that_was_lifted_after_the_yes_is_told_by_its_name() -> None:
+    limits = {"enabled": True, "max_seconds": 60}
+    before = facts_of(config_of(guardrails=limits))
+    after = facts_of(config_of(guardrails=limits | {"enabled": False}))
+    name, told, anew = only(differences(before, after))
+    assert (name, '"enabled": true' in told, '"enabled": false' in anew) == (
+        "guardrails",
+        True,
+        True,
+    )
+
+
 def test_every_fact_has_a_test_above() -> None:
     tested = {
         "run_id",
@@ -99,6 +136,7 @@ def test_every_fact_has_a_test_above() -> None:
         "config",
         "connection",
         "copies_writes",
+        "bound",
         "can_proceed",
         "warnings",
         "estimated_cost",

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from benchgate.backend.drivers.port import Survey
-from benchgate.backend.engine.capacity import free_connections, search_limit
+from benchgate.backend.engine.capacity import free_connections, search_bound, search_limit
+from benchgate.domain.bounds import Bound
 from tests.unit.examples import config_of
 
 BOUNDED = {"max_workers": 4, "max_connections": 25}
@@ -47,3 +48,19 @@ def test_a_search_ends_at_the_lowest_of_its_limits(
 ) -> None:
     survey = Survey() if free is None else Survey(connections_max=free, connections_used=0)
     assert search_limit(config_of(load_mode="FIND_MAX_CONCURRENCY", **config), survey) == limit
+
+
+@pytest.mark.parametrize(
+    ("config", "most"),
+    [({}, 1_000), ({"scaling": BOUNDED}, 100), ({"scaling": {"max_workers": 10}}, 2_000)],
+)
+def test_a_search_is_bounded_whatever_its_server_has_left(
+    config: dict[str, Any], most: int
+) -> None:
+    search = config_of(load_mode="FIND_MAX_CONCURRENCY", duration=300, warmup=10, **config)
+    bound = Bound(seconds_max=310, steps_max=10, concurrency_max=most)
+    assert search_bound(search) == bound
+
+
+def test_what_ends_by_its_time_has_no_bound() -> None:
+    assert search_bound(config_of()) is None

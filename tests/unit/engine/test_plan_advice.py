@@ -42,6 +42,7 @@ def test_a_search_tells_how_far_it_may_go(
     (warning,) = told(SEARCH | {"scaling": scaling}, **survey)
     assert (warning.severity, warning.of_a_moment) == (Severity.LOW, True)
     assert f"at most 310 s and 10 steps, and goes no higher than {most} connec" in warning.message
+    assert ("connections, which the server has left;" in warning.message) is (most == 80)
 
 
 def test_a_load_from_a_cluster_says_so_but_for_files_which_are_loaded_from_here() -> None:

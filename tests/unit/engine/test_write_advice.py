@@ -214,3 +214,13 @@ def test_the_page_on_templates_tells_what_is_reckoned_with() -> None:
 )
 def test_a_size_is_shown_as_a_person_reads_it(size: int, words: str) -> None:
     assert shown(size) == words
+
+
+def test_sql_of_ones_own_is_not_said_to_change_the_named_table_alone() -> None:
+    (warning,) = in_place(writing(custom_insert_query="INSERT INTO log VALUES (?)", **IN_PLACE))
+    assert (
+        "change bench.public.orders itself, and whatever else the SQL of INSERT changes, and"
+        in (warning.message)
+    )
+    (plain,) = in_place(writing(**IN_PLACE))
+    assert "change bench.public.orders itself, and nothing is taken back" in plain.message

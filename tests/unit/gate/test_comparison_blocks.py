@@ -4,6 +4,7 @@ import pytest
 
 from benchgate.domain.answers import StartOutcome
 from benchgate.domain.approvals import ApprovalState, ExecutionMode
+from benchgate.domain.bounds import Bound
 from benchgate.domain.comparisons import Comparison, ComparisonState, Cover
 from benchgate.domain.facts import ComparisonFacts, Difference
 from benchgate.domain.likeness import Caution, CautionKind
@@ -290,6 +291,10 @@ def test_a_list_with_an_open_end_has_no_total_duration() -> None:
     tests = (facts.tests[0], facts.tests[1].model_copy(update={"config": search}))
     text = question_of(comparison_facts_of(tests=tests), comparison_of(2))
     assert "**Total duration:** open, because a test ends by itself" in text.splitlines()
+    bounded = tests[1].model_copy(update={"bound": Bound(seconds_max=310, steps_max=10)})
+    text = question_of(comparison_facts_of(tests=(tests[0], bounded)), comparison_of(2))
+    told = "**Total duration:** open, because a test ends by itself; at most 6m 15s of load"
+    assert told in text.splitlines()
 
 
 def test_a_question_about_the_rest_says_what_is_done_and_why_it_rests() -> None:

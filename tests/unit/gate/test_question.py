@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 
 from benchgate.domain.answers import is_typed, name_to_type
+from benchgate.domain.bounds import Bound
 from benchgate.domain.facts import Difference, StartFacts, differences
 from benchgate.gate.blocks import Blocks
 from tests.unit.examples import HIGH, MEDIUM, approval_of, config_of, facts_of
@@ -25,6 +26,16 @@ CHANGED = (
 END = "\n\n---\n\nStart this test? [Yes / No / Modify]"
 
 Facts = dict[str, Any]
+
+RATE: Facts = {"load_mode": "QPS", "target_qps": 2_000}
+BOUND = Bound(seconds_max=310, steps_max=10)
+INSERTS: Facts = {"custom_range_scan_pct": 0, "custom_insert_pct": 20}
+OWN_INSERTS = INSERTS | {"custom_insert_query": "INSERT INTO orders VALUES (?)"}
+OWN_LOOKUPS = INSERTS | {"custom_point_lookup_query": "SELECT 1"}
+OWN_WRITES: Facts = {
+    "custom_range_scan_pct": 0,
+    "generic_queries": [{"operation_type": "WRITE", "weight_pct": 20, "sql": "CALL tidy_up()"}],
+}
 
 
 def question_of(facts: StartFacts, *changed: Difference) -> str:
@@ -75,7 +86,8 @@ def test_the_question_shows_everything_that_a_person_says_yes_to() -> None:
         "- Think time: 5 ms between operations",
         "- Workload: 50% point lookups, 20% range scans, 30% inserts",
         "- Statement for inserts: `INSERT INTO orders VALUES (?)` (29 characters)",
-        "- **Writes:** 30% of the operations change this table",
+        "- **Writes:** 30% of the operations change this table, and whatever else their statements "
+        "above change",
         "**Estimated cost:** ~0.34 credits",
         "- ⚠️ Medium: Few Connections Left: The server has 12 connections left.",
         "Start this test? [Yes / No / Modify]",
@@ -117,6 +129,99 @@ def test_the_question_shows_everything_that_a_person_says_yes_to() -> None:
 def test_the_question_follows_the_configuration(change: Facts, lines: list[str]) -> None:
     shown = question_of(facts_of(config_of(**change))).splitlines()
     assert [line for line in lines if line not in shown] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"starting_threads": 6, **RATE}, "- Connections to begin with: 6"),
+        ({"arrivals": "CONSTANT", **RATE}, "- Arrivals: evenly spaced, not at random"),
+        ({"decode_rows": True}, "- Rows: made into Python objects, not only received"),
+        (
+            {"table_type": "STANDARD", "use_cached_result": True},
+            "- Cached results: may answer in place of the warehouse",
+        ),
+        (
+            {"worker_loss": "REDISTRIBUTE"},
+            "- If a load worker is lost: the others take over its connections, and the run goes on",
+        ),
+        (
+            {"guardrails": {"enabled": True}},
+            "- Guardrails: stopped when CPU passes 80%, memory passes 85%",
+        ),
+        (
+            {"guardrails": {"enabled": True, "max_error_rate_percent": 5, "max_seconds": 90}},
+            "- Guardrails: stopped when CPU passes 80%, memory passes 85%, errors pass 5%, "
+            "or after 1m 30s",
+        ),
+        (
+            {
+                "target_point_lookup_p95_latency_ms": 10,
+                "target_point_lookup_p99_latency_ms": 25.5,
+                "target_range_scan_error_rate_pct": 0.5,
+            },
+            "- Objectives, which stop nothing: point lookups P95 at most 10ms, point lookups P99 "
+            "at most 26ms, range scans errors at most 0.5%",
+        ),
+    ],
+    ids=str,
+)
+def test_what_changes_a_load_and_is_not_the_default_stands_in_its_question(
+    change: Facts, line: str
+) -> None:
+    config = config_of(**change)
+    shown = question_of(facts_of(config)).splitlines()
+    assert line in shown
+    start = line.partition(":")[0]
+    plain = config_of(**RATE) if config.target_qps else config_of()
+    assert [one for one in question_of(facts_of(plain)).splitlines() if one.startswith(start)] == []
+
+
+def test_limits_that_do_not_hold_are_not_in_the_question() -> None:
+    idle = {"guardrails": {"enabled": False, "max_seconds": 5}, "arrivals": "CONSTANT"}
+    shown = question_of(facts_of(config_of(**idle, starting_threads=6)))
+    assert shown == question_of(facts_of())
+
+
+@pytest.mark.parametrize(
+    ("bound", "end"),
+    [
+        (None, ""),
+        (BOUND, "; at the latest after 5m 10s or 10 steps"),
+        (
+            BOUND.model_copy(update={"concurrency_max": 1_000}),
+            "; at the latest after 5m 10s or 10 steps, and never above 1,000 connections",
+        ),
+    ],
+    ids=str,
+)
+def test_a_search_says_how_far_it_may_go_where_that_is_known(bound: Bound | None, end: str) -> None:
+    facts = facts_of(config_of(load_mode="FIND_MAX_CONCURRENCY"))
+    shown = question_of(facts.model_copy(update={"bound": bound})).splitlines()
+    assert (
+        "- Duration: open; ends when QPS falls 5%, P95 latency rises 20%, or errors pass 1%" + end
+    ) in shown
+    assert "- Workload: 80% point lookups, 20% range scans" in shown
+
+
+@pytest.mark.parametrize(
+    ("change", "copies", "what"),
+    [
+        (INSERTS, False, "this table"),
+        (INSERTS, True, "a scratch copy of this table, which is removed afterwards"),
+        (OWN_INSERTS, False, "this table, and whatever else their statements above change"),
+        (OWN_INSERTS, True, "a scratch copy of this table, which is removed afterwards"),
+        (OWN_LOOKUPS, False, "this table"),
+        (OWN_WRITES, False, "this table, and whatever else their statements above change"),
+    ],
+    ids=str,
+)
+def test_writes_in_sql_of_ones_own_are_not_said_to_stay_in_the_table(
+    change: Facts, copies: bool, what: str
+) -> None:
+    facts = facts_of(config_of(**change)).model_copy(update={"copies_writes": copies})
+    line = f"- **Writes:** 20% of the operations change {what}"
+    assert line in question_of(facts).splitlines()
 
 
 def test_the_question_depends_on_its_facts_alone() -> None:

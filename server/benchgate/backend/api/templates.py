@@ -5,6 +5,7 @@ from fastapi import APIRouter
 
 from benchgate.backend.clock import Clock, new_id
 from benchgate.backend.connections import ConnectionTable
+from benchgate.backend.engine.capacity import search_bound
 from benchgate.backend.engine.conductor import Conductor
 from benchgate.backend.engine.preflight import Preflight, foreseen
 from benchgate.backend.engine.target import described
@@ -69,6 +70,7 @@ def readiness_routes(
             template=template,
             connection=connection,
             copies_writes=config.copies_writes,
+            bound=search_bound(config),
             active_run_id=active_run_id,
             warnings=tuple(warnings),
             can_proceed=may_proceed(warnings),

@@ -1,7 +1,8 @@
 """How many connections a load can have: of its server, and of this backend. Pure."""
 
 from benchgate.backend.drivers.port import Survey
-from benchgate.domain.bounds import WORKER_CONNECTIONS_DEFAULT
+from benchgate.domain.bounds import WORKER_CONNECTIONS_DEFAULT, Bound, bound_of
+from benchgate.domain.search import plan_of
 from benchgate.domain.templates import (
     CONNECTIONS_MAX,
     FILE_TABLES,
@@ -49,3 +50,16 @@ def search_limit(config: TemplateConfig, survey: Survey) -> int:
     """The highest concurrency to which a search may go; 0 where the server has nothing left."""
     limits = (driven_max(config.table_type), scaling_max(config), free_connections(survey))
     return min(limit for limit in limits if limit is not None)
+
+
+def search_bound(config: TemplateConfig) -> Bound | None:
+    """By what a search of *config* ends at the latest, whatever its server has left."""
+    bound = bound_of(config)
+    if bound is None:
+        return None
+    plan = plan_of(config, server_max=search_limit(config, Survey()))
+    return Bound(
+        seconds_max=bound.seconds_max,
+        steps_max=plan.steps_max,
+        concurrency_max=plan.concurrency_max,
+    )

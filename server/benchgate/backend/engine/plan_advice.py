@@ -4,9 +4,8 @@ How far a search may go, and from which machines a load comes, stands in no key 
 """
 
 from benchgate.backend.engine.advice import Look, Rule
-from benchgate.backend.engine.capacity import search_limit
+from benchgate.backend.engine.capacity import search_bound, search_limit
 from benchgate.backend.engine.pilot import SETTLING_SECONDS_MIN
-from benchgate.domain.bounds import bound_of
 from benchgate.domain.preflight import PreflightWarning, Severity, about
 from benchgate.domain.search import plan_of
 from benchgate.domain.templates import FILE_TABLES, LoadMode, TemplateConfig
@@ -47,18 +46,20 @@ def thought_away(config: TemplateConfig) -> list[PreflightWarning]:
 
 def _search_bound(look: Look) -> PreflightWarning | None:
     """A search ends by itself, and what nobody bounds nobody can approve."""
-    config, bound = look.config, bound_of(look.config)
+    config, bound = look.config, search_bound(look.config)
     if bound is None:
         return None
     plan = plan_of(config, server_max=search_limit(config, look.survey))
+    is_less = plan.concurrency_max < (bound.concurrency_max or 0)
     return about(
         config,
         severity=Severity.LOW,
         title="How Far the Search May Go",
         message=(
             f"It takes at most {bound.seconds_max} s and {plan.steps_max} steps, and goes no "
-            f"higher than {plan.concurrency_max} connections; after the first step that is not "
-            "stable it goes back and halves the gap."
+            f"higher than {plan.concurrency_max} connections"
+            + (", which the server has left" if is_less else "")
+            + "; after the first step that is not stable it goes back and halves the gap."
         ),
         recommendations=(
             "Set duration to bound its time",

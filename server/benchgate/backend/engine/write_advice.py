@@ -43,13 +43,21 @@ def _real_table(config: TemplateConfig) -> PreflightWarning | None:
         severity=Severity.HIGH,
         title="Writes Go To The Real Table",
         message=(
-            f"{config.write_pct:g}% of the workload change {one_line(config.target)} itself, "
-            "and nothing is taken back afterwards."
+            f"{config.write_pct:g}% of the workload change {one_line(config.target)} itself"
+            f"{_beyond_it(config)}, and nothing is taken back afterwards."
         ),
         recommendations=(
             "Set write_target to SCRATCH: the run then works on a copy, which is removed after it",
         ),
         details={"write_target": config.write_target.value, "write_percentage": config.write_pct},
+    )
+
+
+def _beyond_it(config: TemplateConfig) -> str:
+    """What else may be changed: SQL of one's own names what it likes."""
+    kinds = [share.kind for share in config.workload if share.writes and share.sql is not None]
+    return f", and whatever else the SQL of {' and '.join(dict.fromkeys(kinds))} changes" * bool(
+        kinds
     )
 
 

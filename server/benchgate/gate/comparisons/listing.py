@@ -76,6 +76,7 @@ class Listing:
         return ready.model_copy(
             update={
                 "connection": facts.connection,
+                "bound": facts.bound,
                 "warnings": facts.warnings,
                 "can_proceed": facts.can_proceed,
             }
@@ -132,6 +133,7 @@ def _listed(test: PlannedTest, ready: TemplateReadiness) -> ListedTest:
         config=template.config,
         connection=ready.connection,
         copies_writes=ready.copies_writes,
+        bound=ready.bound,
         estimated_cost=cost.estimate(template.config),
         warnings=ready.warnings,
         can_proceed=ready.can_proceed,

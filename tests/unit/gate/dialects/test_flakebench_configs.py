@@ -148,6 +148,7 @@ def test_what_the_run_fixed_counts_and_not_what_the_template_says_by_now() -> No
     assert config.scaling.max_workers == 2
     assert (config.think_time, config.connection_id) == (7, "c-1")
     assert (told.connection, told.dashboard_url) == ("Prod", "http://b/dashboard/r")
+    assert told.bound is None
 
 
 def test_statements_of_ones_own_come_from_the_template() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
+from benchgate.domain.bounds import bound_of
 from benchgate.domain.contract import ConnectionList, ConnectionView, RunDetail, Series, SeriesPoint
 from benchgate.domain.contract import ErrorRow as ErrorClass
 from benchgate.domain.contract import ErrorSummary as ErrorClasses
@@ -108,6 +109,7 @@ def detail_of(
         BackendError: the two together do not tell what the run does.
     """
     name = test.template_name or test.test_name or ""
+    config = _config(_fixed(test, _plain(template.config) if template else {}), name=name)
     if test.created_at is None:
         raise BackendError(f"FlakeBench does not say when the run {test.test_id} was created.")
     return RunDetail(
@@ -116,8 +118,9 @@ def detail_of(
         status=snapshot_of(test).status,
         template_id=test.template_id or "",
         template_name=name,
-        config=_config(_fixed(test, _plain(template.config) if template else {}), name=name),
+        config=config,
         connection=connection,
+        bound=bound_of(config),
         created_at=test.created_at,
         dashboard_url=dashboard_url,
     )

@@ -113,6 +113,7 @@ class FlakeBench:
         return TemplateReadiness(
             template=template,
             connection=await self._connection(template.config.connection_id),
+            bound=self.bound(template.config),
             warnings=tuple(found),
             can_proceed=may_proceed(found),
         )
