@@ -96,6 +96,9 @@ class ScriptedDriver:
         recorder.connections_changed(-open_now)
         _leave(note.model_copy(update={"has_stopped": True}), assignment)
 
+    def resolved(self, target: Target) -> Target:
+        return target
+
     async def describe(self, target: Target) -> TableShape:
         return TableShape(server_version="1", columns=(), key=(), has_rows=True)
 

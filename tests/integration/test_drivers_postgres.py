@@ -232,6 +232,15 @@ async def test_a_password_comes_from_where_the_connection_says(
         assert (await PostgresDriver().describe(target)).key == ("id",)
 
 
+async def test_an_address_in_the_environment_leads_away_from_no_host_that_is_named(
+    items: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGHOSTADDR", "192.0.2.1")
+    driver = PostgresDriver()
+    assert (await driver.describe(items)).key == ("id",)
+    assert (await driver.describe(driver.resolved(items))).key == ("id",)
+
+
 async def test_a_password_that_cannot_be_found_or_is_wrong_is_told(
     postgres: PostgresServer, items: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,7 @@ from benchgate.backend.engine.preflight import Preflight
 from benchgate.backend.engine.preparation import Preparation
 from benchgate.backend.engine.record import Record
 from benchgate.backend.engine.surroundings import Surroundings, look_around
+from benchgate.backend.engine.targets import Targets
 from benchgate.backend.lifetime import Lifetime, Touch
 from benchgate.backend.runs import RunTable
 from benchgate.backend.series import SeriesTable
@@ -66,19 +67,20 @@ class _Parts:
         self.connections = ConnectionTable(self.engine)
         self.runs = RunTable(self.engine)
         self.series = SeriesTable(self.engine)
-        self.preflight = Preflight(self.connections, drivers, surroundings)
+        self.targets = Targets(self.connections, drivers)
+        self.preflight = Preflight(self.targets, drivers, surroundings)
         record = Record(self.runs, self.series, clock)
         self.conductor = Conductor(
             record,
             drive=drive,
             inspect=self.preflight.report,
-            preparation=Preparation(self.connections, record, drivers=drivers),
+            preparation=Preparation(self.targets, record, drivers=drivers),
         )
         self.keys = DashboardKeys(identity.token, clock)
         self.watch = Watch(
             self.runs,
             self.conductor.board,
-            connections=self.connections,
+            targets=self.targets,
             keys=self.keys,
             clock=clock,
         )
@@ -144,7 +146,7 @@ def _routers(
     return [
         template_api.routes(parts.templates, clock),
         template_api.readiness_routes(
-            parts.templates, parts.conductor, parts.preflight, connections=parts.connections
+            parts.templates, parts.conductor, parts.preflight, targets=parts.targets
         ),
         connection_api.routes(parts.connections, drivers, clock=clock),
         run_api.record_routes(runs, parts.templates, watch=watch, keys=parts.keys, clock=clock),

@@ -7,10 +7,9 @@ import anyio.to_thread
 
 from benchgate.backend import views
 from benchgate.backend.clock import Clock
-from benchgate.backend.connections import ConnectionTable
 from benchgate.backend.dashboard.keys import DashboardKeys
 from benchgate.backend.engine.board import Board
-from benchgate.backend.engine.target import described
+from benchgate.backend.engine.targets import Targets
 from benchgate.backend.runs import Run, RunTable
 from benchgate.domain.contract import MetricsFrame, RunDetail, TestStatus
 from benchgate.domain.runs import is_terminal
@@ -28,13 +27,13 @@ class Watch:
         runs: RunTable,
         board: Board,
         *,
-        connections: ConnectionTable,
+        targets: Targets,
         keys: DashboardKeys,
         clock: Clock,
     ) -> None:
         """Look at *runs* and at *board*; make links with *keys*."""
         self._runs = runs
-        self._connections = connections
+        self._targets = targets
         self._board = board
         self._keys = keys
         self._clock = clock
@@ -47,7 +46,7 @@ class Watch:
         """The same of a run that has just been read. Blocks."""
         return views.detail(
             run,
-            connection=described(run.config, self._connections),
+            connection=self._targets.described(run.config),
             dashboard_url=self._keys.link(run.run_id),
         )
 

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from benchgate.backend.drivers.port import Column, Driver, Survey, TableShape, Target
+from benchgate.backend.drivers.postgres.whereabouts import resolved
 from benchgate.domain.templates import QueryShare, TableType
 from benchgate.errors import DatabaseError
 from tests.unit.backend.scripted import draft, new_run, new_template, scripted_app, served
@@ -23,12 +24,30 @@ SERVER: dict[str, Any] = {
 SECRET = "hunter2-that-nobody-may-see"
 
 
+@pytest.fixture(autouse=True)
+def _environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment that leads somewhere, and the service file that it names."""
+    for name in ("PGHOST", "PGHOSTADDR", "PGPORT", "PGSERVICE", "PGUSER"):
+        monkeypatch.delenv(name, raising=False)
+    services = tmp_path / "services"
+    services.write_text("[nightly]\nhost=db.night\nhostaddr=10.0.0.9\nport=7000\nuser=owl\n")
+    for name, value in {
+        "PGHOST": "db.default",
+        "PGUSER": "me",
+        "PGSERVICEFILE": str(services),
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
 class ScriptedDriver:
     """A PostgreSQL server that is not there, or answers like one that is."""
 
     def __init__(self) -> None:
         self.failure: DatabaseError | None = None
         self.seen: Target | None = None
+
+    def resolved(self, target: Target) -> Target:
+        return resolved(target)
 
     async def greet(self, target: Target) -> str:
         self.seen = target
@@ -219,17 +238,31 @@ async def test_a_template_without_a_connection_uses_the_default(
 @pytest.mark.parametrize(
     ("saved", "told"),
     [
-        ({}, "staging (bench@db.internal)"),
+        ({}, "staging (bench@db.internal:5432)"),
         ({"port": 6432}, "staging (bench@db.internal:6432)"),
-        ({"username": None, "host": ""}, "staging (the default host of the environment)"),
-        ({"service": "nightly"}, "staging (service nightly)"),
+        ({"username": None, "host": ""}, "staging (me@db.default:5432)"),
+        (
+            {"host": "", "service": "nightly"},
+            "staging (service nightly: bench@db.night at 10.0.0.9:7000)",
+        ),
+        ({"service": "nightly"}, "staging (service nightly: bench@db.internal:7000)"),
+        (
+            {"service": "nobody"},
+            "staging (Where the connection leads cannot be told: definition of service "
+            '"nobody" not found)',
+        ),
+        (
+            {"connection_type": "SNOWFLAKE", "account": "acme", "role": "LOADER"},
+            "staging (bench@acme, role LOADER)",
+        ),
     ],
 )
 async def test_a_run_names_the_server_that_it_will_load(
     http: httpx.AsyncClient, saved: dict[str, Any], told: str
 ) -> None:
     connection_id = (await save(http, **saved))["connection_id"]
-    run_id = await new_run(http, draft("shop", table_type="POSTGRES", connection_id=connection_id))
+    table_type = "STANDARD" if saved.get("connection_type") == "SNOWFLAKE" else "POSTGRES"
+    run_id = await new_run(http, draft("shop", table_type=table_type, connection_id=connection_id))
     assert (await http.get(f"/api/runs/{run_id}/")).json()["connection"] == told
 
 
@@ -237,11 +270,68 @@ async def test_a_run_without_a_connection_of_its_own_names_the_default_of_the_mo
     http: httpx.AsyncClient,
 ) -> None:
     run_id = await new_run(http, draft("shop", table_type="POSTGRES"))
-    assert "default server" in (await http.get(f"/api/runs/{run_id}/")).json()["connection"]
+    told = (await http.get(f"/api/runs/{run_id}/")).json()["connection"]
+    assert told == "db.default:5432/shop as me, by the backend's environment"
     await save(http, connection_name="first", is_default=True)
     assert "first" in (await http.get(f"/api/runs/{run_id}/")).json()["connection"]
     await save(http, connection_name="second", is_default=True)
     assert "second" in (await http.get(f"/api/runs/{run_id}/")).json()["connection"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"PGPORT": "6000"}, "db.default:6000/shop as me, by the backend's environment"),
+        ({"PGHOST": "other"}, "other:5432/shop as me, by the backend's environment"),
+        (
+            {"PGHOSTADDR": "10.0.0.1"},
+            "db.default at 10.0.0.1:5432/shop as me, by the backend's environment",
+        ),
+        (
+            {"PGHOST": "", "PGHOSTADDR": "10.0.0.1"},
+            "10.0.0.1:5432/shop as me, by the backend's environment",
+        ),
+        (
+            {"PGSERVICE": "nightly", "PGHOST": ""},
+            "service nightly: db.night at 10.0.0.9:7000/shop as owl, by the backend's environment",
+        ),
+        (
+            {"PGSERVICE": "nobody"},
+            "the default server of the backend's environment (Where the connection leads cannot "
+            'be told: definition of service "nobody" not found)',
+        ),
+    ],
+    ids=str,
+)
+async def test_a_run_names_the_server_to_which_the_environment_leads_at_that_moment(
+    http: httpx.AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    told: str,
+) -> None:
+    run_id = await new_run(http, draft("shop", table_type="POSTGRES"))
+    before = (await http.get(f"/api/runs/{run_id}/")).json()["connection"]
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    after = (await http.get(f"/api/runs/{run_id}/")).json()["connection"]
+    assert (before == told, after) == (False, told)
+
+
+async def test_without_a_connection_to_snowflake_no_account_is_named(
+    http: httpx.AsyncClient,
+) -> None:
+    run_id = await new_run(http, draft("shop", table_type="STANDARD"))
+    assert "default server" in (await http.get(f"/api/runs/{run_id}/")).json()["connection"]
+
+
+async def test_the_load_goes_where_the_question_said(
+    http: httpx.AsyncClient, driver: ScriptedDriver
+) -> None:
+    await preflight(http)
+    assert driver.seen is not None
+    assert driver.seen.connection is not None
+    server = driver.seen.connection
+    assert (server.host, server.port, server.username) == ("db.default", 5432, "me")
 
 
 async def test_a_file_has_no_server(http: httpx.AsyncClient) -> None:

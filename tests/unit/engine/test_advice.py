@@ -160,7 +160,6 @@ def test_a_replica_takes_no_writes(
 
 
 PRODUCTION = (MEDIUM, "This Looks Like Production")
-DEFAULT = {"default_server": ("prod-pg",)}
 
 
 @pytest.mark.parametrize(
@@ -168,6 +167,7 @@ DEFAULT = {"default_server": ("prod-pg",)}
     [
         ({"host": "db.prod.example.com"}, {}, "db.prod.example.com"),
         ({"service": "live"}, {}, "live"),
+        ({"host": "staging", "hostaddr": "prod.example.com"}, {}, "prod.example.com"),
         ({"account": "acme-prod"}, {"table_type": "STANDARD"}, "acme-prod"),
         ({"host": "staging"}, {"database": "orders_prod"}, "orders_prod"),
         (None, FILE, "/srv/live/shop.db"),
@@ -185,25 +185,6 @@ def test_names_of_the_target_may_sound_like_production(
     for one in warnings:
         assert one.details["name"] == name
         assert one.message.startswith(f"{name} fits {one.details['pattern']}, ")
-
-
-@pytest.mark.parametrize(
-    ("connection", "table_type", "count"),
-    [
-        (None, "POSTGRES", 1),
-        (ConnectionReference(username="me"), "POSTGRES", 1),
-        (ConnectionReference(host="staging"), "POSTGRES", 0),
-        (ConnectionReference(service="staging"), "POSTGRES", 0),
-        (None, "SQLITE", 0),
-    ],
-)
-def test_the_environments_server_counts_where_a_connection_leads_to_it(
-    connection: ConnectionReference | None, table_type: str, count: int
-) -> None:
-    config = {"table_type": table_type, "concurrent_connections": 1}
-    assert severities(told(config, surroundings=DEFAULT, connection=connection)) == (
-        [PRODUCTION] * count
-    )
 
 
 def test_what_production_is_called_is_for_the_user_to_say() -> None:

@@ -11,7 +11,7 @@ from benchgate.backend import credentials
 from benchgate.backend.clock import Clock, new_id
 from benchgate.backend.connections import ConnectionTable, SavedConnection
 from benchgate.backend.drivers.port import Driver, Target
-from benchgate.backend.engine.target import CONNECTED, reference_of
+from benchgate.backend.engine.targets import CONNECTED, reference_of
 from benchgate.domain.contract import (
     ConnectionDraft,
     ConnectionList,

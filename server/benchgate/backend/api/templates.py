@@ -4,11 +4,10 @@ import anyio.to_thread
 from fastapi import APIRouter
 
 from benchgate.backend.clock import Clock, new_id
-from benchgate.backend.connections import ConnectionTable
 from benchgate.backend.engine.capacity import search_bound
 from benchgate.backend.engine.conductor import Conductor
 from benchgate.backend.engine.preflight import Preflight, foreseen
-from benchgate.backend.engine.target import described
+from benchgate.backend.engine.targets import Targets
 from benchgate.backend.templates import TemplateTable
 from benchgate.domain.contract import TemplateReadiness
 from benchgate.domain.preflight import may_proceed
@@ -52,7 +51,7 @@ def readiness_routes(
     conductor: Conductor,
     preflight: Preflight,
     *,
-    connections: ConnectionTable,
+    targets: Targets,
 ) -> APIRouter:
     """The route that tells how a template stands before there is a run of it."""
     router = APIRouter(prefix="/api/templates", tags=["templates"])
@@ -62,7 +61,7 @@ def readiness_routes(
         """What to know before a run is made; no database is looked at while another is loaded."""
         template = await anyio.to_thread.run_sync(templates.get, template_id)
         config = template.config
-        connection = await anyio.to_thread.run_sync(described, config, connections)
+        connection = await anyio.to_thread.run_sync(targets.described, config)
         active_run_id = conductor.active_run_id
         is_idle = active_run_id is None
         warnings = await preflight.warnings(config) if is_idle else foreseen(config)

@@ -19,7 +19,8 @@ class ConnectionReference(Value):
     """How to reach a server. A secret is named, never held: where to look it up."""
 
     host: str | None = None
-    port: int | None = None
+    hostaddr: str | None = None  # of PostgreSQL: where to go in place of looking the host up
+    port: int | str | None = None  # of several servers of PostgreSQL a list
     account: str | None = None
     role: str | None = None
     username: str | None = None
@@ -171,6 +172,16 @@ class Course(Protocol):
 
 class Driver(Protocol):
     """One kind of database."""
+
+    def resolved(self, target: Target) -> Target:
+        """*target* with the server named to which its connection leads in this environment.
+
+        It asks no server, and may read files.
+
+        Raises:
+            DatabaseError: where it leads cannot be told.
+        """
+        ...
 
     async def greet(self, target: Target) -> str:
         """Which server answers, within 10 s; the table of *target* need not be there.

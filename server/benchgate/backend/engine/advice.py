@@ -21,7 +21,6 @@ from benchgate.domain.templates import (
     FILE_TABLES,
     SNOWFLAKE_TABLES,
     LoadMode,
-    TableType,
     TemplateConfig,
 )
 from benchgate.domain.text import one_line
@@ -226,10 +225,8 @@ def _production(look: Look) -> PreflightWarning | None:
 def _names(look: Look) -> list[str]:
     """Every name by which the target's server and database are known here."""
     server = look.connection or ConnectionReference()
-    named = [server.host, server.service, server.account]
-    is_default = look.config.table_type is TableType.POSTGRES and not any(named)
-    defaults = look.surroundings.default_server if is_default else ()
-    return [name for name in (*named, *defaults, look.config.database) if name]
+    named = (server.host, server.hostaddr, server.service, server.account, look.config.database)
+    return [name for name in named if name]
 
 
 def _threads(look: Look) -> PreflightWarning | None:

@@ -12,13 +12,12 @@ import anyio
 import anyio.to_thread
 
 from benchgate.backend import credentials
-from benchgate.backend.connections import ConnectionTable
 from benchgate.backend.drivers.port import Driver, Survey, TableShape, Target
 from benchgate.backend.engine.advice import SERVER_RULES, Look, advice
 from benchgate.backend.engine.capacity import driven_max
 from benchgate.backend.engine.plan_advice import PLAN_RULES, thought_away
 from benchgate.backend.engine.surroundings import Surroundings
-from benchgate.backend.engine.target import target_of
+from benchgate.backend.engine.targets import Targets
 from benchgate.backend.engine.write_advice import WRITE_RULES, in_place
 from benchgate.backend.runs import Run
 from benchgate.domain.preflight import (
@@ -53,12 +52,12 @@ class Preflight:
 
     def __init__(
         self,
-        connections: ConnectionTable,
+        targets: Targets,
         driver_for: Callable[[TableType], Driver],
         surroundings: Surroundings,
     ) -> None:
-        """Resolve targets with *connections* and look through what *driver_for* gives."""
-        self._connections = connections
+        """Find *targets*, and look at them through what *driver_for* gives."""
+        self._targets = targets
         self._driver_for = driver_for
         self._surroundings = surroundings
         self._looks = anyio.CapacityLimiter(LOOKS_AT_A_TIME)
@@ -83,7 +82,7 @@ class Preflight:
             return [_warning(exc, config)]
 
     async def _look_at_target(self, config: TemplateConfig) -> list[PreflightWarning]:
-        target = await anyio.to_thread.run_sync(target_of, config, self._connections)
+        target = await anyio.to_thread.run_sync(self._targets.of, config)
         driver = self._driver_for(config.table_type)
         missing = await anyio.to_thread.run_sync(_missing_credential, target)
         if missing is not None:

@@ -14,13 +14,13 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from benchgate.backend.connections import ConnectionTable
 from benchgate.backend.drivers.port import Driver, Target
 from benchgate.backend.engine.assignments import application_name
 from benchgate.backend.engine.capacity import search_limit
 from benchgate.backend.engine.load import Load
 from benchgate.backend.engine.record import Record
-from benchgate.backend.engine.target import load_of, target_of
+from benchgate.backend.engine.target import load_of
+from benchgate.backend.engine.targets import Targets
 from benchgate.backend.runs import Run
 from benchgate.domain.templates import LoadMode, QueryShare, TableType, TemplateConfig
 from benchgate.domain.text import one_line
@@ -49,13 +49,13 @@ class Preparation:
 
     def __init__(
         self,
-        connections: ConnectionTable,
+        targets: Targets,
         record: Record,
         *,
         drivers: Callable[[TableType], Driver],
     ) -> None:
-        """Resolve targets with *connections*, keep *record* of copies, make them by *drivers*."""
-        self._connections = connections
+        """Find *targets*, keep *record* of copies, and make them by *drivers*."""
+        self._targets = targets
         self._record = record
         self._drivers = drivers
 
@@ -68,7 +68,7 @@ class Preparation:
         Raises:
             BenchgateError: there is no target to load, or no copy of it can be made.
         """
-        target = await anyio.to_thread.run_sync(target_of, run.config, self._connections)
+        target = await anyio.to_thread.run_sync(self._targets.of, run.config)
         load = await _unless(stop, partial(self._load, run, target))
         if load is None or not run.config.copies_writes:
             yield Prepared(load)

@@ -5,15 +5,11 @@ import os
 from benchgate.domain.production import PRODUCTION_PATTERNS
 from benchgate.domain.values import Value
 
-# Where PostgreSQL's client library goes when a connection names no server.
-DEFAULT_SERVER_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGSERVICE")
-
 
 class Surroundings(Value):
     """The machine that makes the load, and what its owner has said of the servers around it."""
 
     cores: int  # that this process may use
-    default_server: tuple[str, ...] = ()  # names that a connection without a server leads to
     production_patterns: tuple[str, ...] = PRODUCTION_PATTERNS
     ray_address: str | None = None  # of the cluster from which servers are loaded
 
@@ -22,10 +18,8 @@ def look_around(
     production_patterns: tuple[str, ...] = PRODUCTION_PATTERNS, *, ray_address: str | None = None
 ) -> Surroundings:
     """The surroundings of this process."""
-    named = (os.environ.get(name) for name in DEFAULT_SERVER_VARIABLES)  # noqa: TID251 - libpq's
     return Surroundings(
         cores=_cores(),
-        default_server=tuple(name for name in named if name),
         production_patterns=production_patterns,
         ray_address=ray_address,
     )

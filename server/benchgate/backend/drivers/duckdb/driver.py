@@ -62,6 +62,10 @@ class DuckdbDriver:
         """One process where anything is written, which must have the file to itself."""
         return 1 if any(share.writes for share in workload) else None
 
+    def resolved(self, target: Target) -> Target:
+        """*target* as it is: a file is where it is."""
+        return target
+
     async def greet(self, target: Target) -> str:  # noqa: ARG002 - the port's
         """The library's version: there is no server."""
         return f"DuckDB {duckdb.__version__}"

@@ -23,6 +23,7 @@ from benchgate.backend import credentials
 from benchgate.backend.drivers.port import ConnectionReference, Target
 from benchgate.backend.drivers.postgres.failures import CLIENT_ERRORS, refusal_of
 from benchgate.backend.drivers.postgres.scratch import leading_to
+from benchgate.backend.drivers.postgres.whereabouts import server_of
 from benchgate.errors import DatabaseError
 
 LOOK_LIMIT_S = 10.0
@@ -168,10 +169,7 @@ def _conninfo(target: Target, name: str) -> str:
             hint="Provide it, then call `benchgate backend --restart`: it takes your environment.",
         )
     given: dict[str, str | int | None] = {
-        "service": reference.service,
-        "host": reference.host,
-        "port": reference.port,
-        "user": reference.username,
+        **server_of(reference),
         "password": _password(reference),
         "passfile": _passfile(reference),
         "dbname": target.database,

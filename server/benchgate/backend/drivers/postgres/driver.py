@@ -25,6 +25,7 @@ from benchgate.backend.drivers.port import (
     Target,
 )
 from benchgate.backend.drivers.postgres import scratch as scratch_copies
+from benchgate.backend.drivers.postgres import whereabouts
 from benchgate.backend.drivers.postgres.client import (
     DEFAULT_NAME,
     Connection,
@@ -69,6 +70,10 @@ LEFT = f"SELECT count(*) {OURS} AND pid <> pg_backend_pid()"
 
 class PostgresDriver:
     """Loads a table of a PostgreSQL server."""
+
+    def resolved(self, target: Target) -> Target:
+        """The server that libpq would go to, by name, port and user."""
+        return whereabouts.resolved(target)
 
     async def greet(self, target: Target) -> str:
         """The server's version, over a session on the database of *target*."""

@@ -125,5 +125,5 @@ def _whereabouts(target: Target) -> str:
     reference = target.connection or ConnectionReference()
     if reference.service is not None:
         return f"the service {reference.service}"
-    host = reference.host or "the default host"
+    host = reference.host or reference.hostaddr or "the default host"
     return host if reference.port is None else f"{host}:{reference.port}"

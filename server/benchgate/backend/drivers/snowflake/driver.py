@@ -68,6 +68,10 @@ DEEDS = {0x3100: Deed.INSERT, 0x3200: Deed.UPDATE, 0x3300: Deed.DELETE, 0x3400: 
 class SnowflakeDriver:
     """Loads a table of a Snowflake account."""
 
+    def resolved(self, target: Target) -> Target:
+        """*target* as it is: no environment leads to an account."""
+        return target
+
     async def greet(self, target: Target) -> str:
         """The server's version, over a session that chooses no database."""
         return await within_limit(lambda: _greeted(target), target)

@@ -46,6 +46,10 @@ DEEDS = {
 class SqliteDriver:
     """Loads a table of an SQLite file."""
 
+    def resolved(self, target: Target) -> Target:
+        """*target* as it is: a file is where it is."""
+        return target
+
     async def greet(self, target: Target) -> str:  # noqa: ARG002 - the port's
         """The library's version: there is no server."""
         return f"SQLite {sqlite3.sqlite_version}"
