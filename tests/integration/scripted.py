@@ -17,6 +17,7 @@ from benchgate.backend.drivers.port import (
     Course,
     Driver,
     Recorder,
+    Removal,
     SessionsEnded,
     Survey,
     TableShape,
@@ -117,8 +118,11 @@ class ScriptedDriver:
     async def make_scratch(self, target: Target, scratch: Target) -> None:
         """There is nothing to copy."""
 
-    async def drop_scratch(self, scratch: Target) -> None:
-        """There is nothing to drop."""
+    async def identity(self, target: Target) -> str | None:
+        return None
+
+    async def drop_scratch(self, scratch: Target) -> Removal:
+        return Removal.REMOVED
 
 
 def _record(recorder: Recorder, latencies: Sequence[int]) -> None:

@@ -268,6 +268,11 @@ async def concurrency(asked: Asked) -> Any:
     return rows({"key": "text", "value": "text"}, ("MAX_CONCURRENCY_LEVEL", 8))
 
 
+async def whereabouts(_: Asked) -> Any:
+    columns = {"CURRENT_REGION()": "text", "CURRENT_ACCOUNT()": "text", "CURRENT_ROLE()": "text"}
+    return rows(columns, ("NOWHERE_1", "FAKE1", "SYSADMIN"))
+
+
 async def settings(asked: Asked) -> Any:
     """What the sessions of a tag were opened with; not a statement of Snowflake's."""
     found = [
@@ -346,6 +351,7 @@ HANDLERS: dict[str, Callable[[Asked], Awaitable[Any]]] = {
     r"QUERY_HISTORY_BY_USER": history,
     r"SYSTEM\$CANCEL_ALL_QUERIES\((\d+)\)": cancel_all,
     r"^SHOW PARAMETERS LIKE 'MAX_CONCURRENCY_LEVEL'": concurrency,
+    r"^SELECT CURRENT_REGION\(\)": whereabouts,
     r"^SHOW UNIQUE KEYS IN TABLE (.*)": unique_keys,
     r"^CREATE HYBRID TABLE": create_hybrid,
     r"^CREATE TRANSIENT TABLE (.*) CLONE (.*)": clone,

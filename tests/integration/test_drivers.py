@@ -7,7 +7,7 @@ from time import perf_counter_ns
 import pytest
 
 from benchgate.backend.drivers.catalog import driver_for
-from benchgate.backend.drivers.port import SessionsEnded
+from benchgate.backend.drivers.port import Removal, SessionsEnded
 from benchgate.domain.arrivals import Arrivals, Spacing, due
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.templates import FILE_TABLES, QueryKind, QueryShare, TableType
@@ -317,7 +317,7 @@ async def test_a_survey_tells_how_large_the_table_is(database: Database) -> None
     survey = await driver_for(target.table_type).survey(target)
     assert survey.table_bytes
     assert survey.is_on_this_machine
-    assert survey.may_copy
+    assert survey.no_copy is None
     assert not survey.is_replica
 
 
@@ -327,7 +327,7 @@ async def test_a_scratch_copy_bears_the_load_in_place_of_its_original(database: 
     target = database.target("orders")
     driver = driver_for(target.table_type)
     scratch = driver.scratch(target, "run-1")
-    await driver.drop_scratch(scratch)  # There is none yet.
+    assert await driver.drop_scratch(scratch) is Removal.ABSENT
     await driver.make_scratch(target, scratch)
     try:
         assert scratch.copy_of
@@ -343,10 +343,21 @@ async def test_a_scratch_copy_bears_the_load_in_place_of_its_original(database: 
             await driver.make_scratch(target, scratch)
         assert (await driver.describe(scratch)).has_rows
     finally:
-        await driver.drop_scratch(scratch)
+        assert await driver.drop_scratch(scratch) is Removal.REMOVED
+    assert await driver.drop_scratch(scratch) is Removal.ABSENT
     with pytest.raises(DatabaseError):
         await driver.describe(scratch)
     assert database.sql("SELECT count(*) FROM orders") == "500"
+
+
+async def test_the_place_of_a_copy_is_known_again(database: Database) -> None:
+    make_orders(database)
+    target = database.target("orders")
+    driver = driver_for(target.table_type)
+    scratch = driver.scratch(target, "run-1")
+    there = await driver.identity(target)
+    assert there is not None
+    assert await driver.identity(scratch) == there
 
 
 async def test_nothing_that_lacks_the_mark_of_a_scratch_copy_is_dropped(
@@ -356,7 +367,7 @@ async def test_nothing_that_lacks_the_mark_of_a_scratch_copy_is_dropped(
     target = database.target("orders")
     disguised = target.model_copy(update={"copy_of": "another"})
     for unmarked in (target, disguised):
-        await driver_for(target.table_type).drop_scratch(unmarked)
+        assert await driver_for(target.table_type).drop_scratch(unmarked) is Removal.UNMARKED
     assert database.sql("SELECT count(*) FROM orders") == "500"
 
 

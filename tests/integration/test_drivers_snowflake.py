@@ -17,7 +17,7 @@ import anyio.to_thread
 import pytest
 
 from benchgate.backend.drivers.catalog import driver_for
-from benchgate.backend.drivers.port import SessionsEnded
+from benchgate.backend.drivers.port import Removal, SessionsEnded
 from benchgate.backend.drivers.snowflake.client import CLIENT_ERRORS, connect, execute, failure_of
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.templates import QueryKind, TableType
@@ -253,8 +253,9 @@ async def test_a_scratch_copy_takes_the_writes_and_is_removed_by_its_mark(
     assert database.sql("SELECT count(*) FROM orders") == "500"
     with pytest.raises(DatabaseError):
         await DRIVER.make_scratch(target, scratch)
-    await DRIVER.drop_scratch(scratch)
-    await DRIVER.drop_scratch(scratch)
+    assert await DRIVER.identity(scratch) == await DRIVER.identity(target)
+    assert await DRIVER.drop_scratch(scratch) is Removal.REMOVED
+    assert await DRIVER.drop_scratch(scratch) is Removal.ABSENT
     with pytest.raises(DatabaseError, match="BENCHGATE_SCRATCH_RUN_1A does not exist"):
         await DRIVER.describe(scratch)
 
@@ -263,8 +264,8 @@ async def test_a_table_without_the_mark_is_never_dropped(database: SnowflakeData
     contract.make_orders(database)
     scratch = DRIVER.scratch(database.target("orders"), "mine")
     database.sql("CREATE TABLE benchgate_scratch_mine (id integer)")
-    await DRIVER.drop_scratch(scratch)
-    await DRIVER.drop_scratch(database.target("orders"))
+    assert await DRIVER.drop_scratch(scratch) is Removal.UNMARKED
+    assert await DRIVER.drop_scratch(database.target("orders")) is Removal.UNMARKED
     assert database.sql("SELECT count(*) FROM benchgate_scratch_mine") == "0"
     assert database.sql("SELECT count(*) FROM orders") == "500"
 

@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from benchgate.backend.drivers.port import Target
+from benchgate.backend.drivers.port import Removal, Target
 from benchgate.backend.drivers.sqlite.driver import SqliteDriver
 from benchgate.backend.drivers.sqlite.file import open_file
 from benchgate.backend.drivers.sqlite.log import LogKeeper
@@ -261,9 +261,31 @@ async def test_a_file_that_was_there_before_is_neither_overwritten_nor_removed(
     file.path.with_name(path.name).write_text("mine")
     with pytest.raises(DatabaseError, match="File exists"):
         await driver.make_scratch(target, scratch)
-    await driver.drop_scratch(scratch)
+    assert await driver.drop_scratch(scratch) is Removal.UNMARKED
     assert file.path.with_name(path.name).read_text() == "mine"
     assert sorted(file.path.parent.iterdir()) == [path, file.path]
+
+
+async def test_a_copy_whose_mark_is_somebody_elses_is_left_alone(file: SqliteDatabase) -> None:
+    driver = SqliteDriver()
+    scratch = driver.scratch(file.target("items"), "run-7")
+    await driver.make_scratch(file.target("items"), scratch)
+    mark = file.path.with_name(Path(scratch.database).name + ".mark")
+    for theirs in (b"mine", b"\xff"):
+        mark.write_bytes(theirs)
+        assert await driver.drop_scratch(scratch) is Removal.UNMARKED
+    mark.unlink()
+    assert await driver.drop_scratch(scratch) is Removal.UNMARKED
+
+
+async def test_a_folder_that_is_another_one_or_gone_is_not_taken_for_the_first(
+    file: SqliteDatabase,
+) -> None:
+    driver, target = SqliteDriver(), file.target("items")
+    other = target.model_copy(update={"database": str(file.path.parent / "deeper" / "items.db")})
+    assert await driver.identity(other) is None
+    file.path.with_name("deeper").mkdir()
+    assert await driver.identity(other) not in {None, await driver.identity(target)}
 
 
 async def test_a_copy_that_is_called_off_is_not_left_behind(file: SqliteDatabase) -> None:

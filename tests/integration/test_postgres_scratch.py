@@ -2,14 +2,16 @@
 
 import anyio
 import anyio.to_thread
+import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from benchgate.backend.drivers.port import Target
+from benchgate.backend.drivers.port import Removal, Target
 from benchgate.backend.drivers.postgres import scratch as scratches
 from benchgate.backend.drivers.postgres.scratch import (
     drop,
     foreign_writes,
+    identity,
     leading_to,
     make,
     scratch_of,
@@ -38,9 +40,9 @@ def copied(server: PostgresServer, target: Target) -> Target:
     return scratch
 
 
-def dropped(server: PostgresServer, scratch: Target) -> None:
+def dropped(server: PostgresServer, scratch: Target) -> Removal:
     with session(server.reference) as connection:
-        drop(connection, scratch)
+        return drop(connection, scratch)
 
 
 def schemas(server: PostgresServer, scratch: Target) -> int:
@@ -72,9 +74,9 @@ def test_a_copy_can_be_made_written_and_removed(postgres: PostgresServer, items:
 
 def test_a_copy_that_is_gone_can_be_removed_again(postgres: PostgresServer, items: Target) -> None:
     scratch = copied(postgres, items)
-    dropped(postgres, scratch)
-    dropped(postgres, scratch)
-    dropped(postgres, scratch_of(items, "run that never was"))
+    assert dropped(postgres, scratch) is Removal.REMOVED
+    assert dropped(postgres, scratch) is Removal.ABSENT
+    assert dropped(postgres, scratch_of(items, "run that never was")) is Removal.ABSENT
 
 
 def test_a_schema_that_bears_the_mark_after_its_table_is_gone_is_removed(
@@ -97,7 +99,7 @@ def test_a_schema_without_the_mark_of_the_run_is_left_alone(
     )
     if mark is not None:
         postgres.sql(f"COMMENT ON SCHEMA {scratch.schema_name} IS '{mark}'")
-    dropped(postgres, scratch)
+    assert dropped(postgres, scratch) is Removal.UNMARKED
     assert schemas(postgres, scratch) == 1
     assert postgres.sql(f"SELECT count(*) FROM {scratch.schema_name}.{scratch.table_name}") == "0"
 
@@ -352,3 +354,32 @@ def test_a_statement_that_would_miss_the_copy_is_known_by_its_plan(
     assert plan is not None
     expected = (f'"public"."{items.table_name}"',) if missed else ()
     assert foreign_writes(plan[0], scratch) == expected
+
+
+def test_a_server_and_its_database_are_known_again_by_whoever_asks(
+    postgres: PostgresServer,
+) -> None:
+    role, other = new_role(postgres), new_name("other")
+    postgres.sql(f"CREATE DATABASE {other}")
+    try:
+        with session(postgres.reference) as first, session(postgres.reference, user=role) as second:
+            there = identity(first)
+            assert there is not None
+            assert identity(second) == there
+        with psycopg.connect(postgres.url().replace("/postgres?", f"/{other}?")) as third:
+            assert identity(third) not in {None, there}
+    finally:
+        postgres.sql(f"DROP DATABASE {other}")
+
+
+def test_a_server_that_does_not_tell_what_it_is_is_not_known_again(
+    postgres: PostgresServer,
+) -> None:
+    role = new_role(postgres)
+    postgres.sql("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
+    try:
+        with session(postgres.reference, user=role) as connection:
+            assert identity(connection) is None
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+    finally:
+        postgres.sql("GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC")

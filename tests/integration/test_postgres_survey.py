@@ -13,7 +13,7 @@ from threading import Thread
 import psycopg
 import pytest
 
-from benchgate.backend.drivers.port import ConnectionReference, Survey, Target
+from benchgate.backend.drivers.port import ConnectionReference, NoCopy, Survey, Target
 from benchgate.backend.drivers.postgres.survey import survey_of
 from tests.integration.servers import PostgresServer
 from tests.integration.sessions import new_name, new_role, session
@@ -85,7 +85,7 @@ def test_a_superuser_is_told_everything(postgres: PostgresServer, items: Target)
     assert survey.connections_reserved == 0
     assert survey.is_replica is False
     assert survey.is_on_this_machine is True
-    assert survey.may_copy is True
+    assert survey.no_copy is None
     size = postgres.sql(f"SELECT pg_total_relation_size('{items.table_name}')")
     assert survey.table_bytes == int(size)
     folder = postgres.sql("SHOW data_directory")
@@ -105,7 +105,7 @@ def test_a_user_without_rights_learns_what_everybody_may(
     assert survey.table_bytes is not None
     assert survey.active_sessions is None
     assert survey.disk_free_bytes is None
-    assert survey.may_copy is False
+    assert survey.no_copy is NoCopy.NOT_READABLE
 
 
 def test_the_limit_of_a_role_counts_its_own_sessions(
@@ -169,7 +169,7 @@ def test_sessions_at_work_are_counted_unless_they_are_our_own(
 def test_a_table_that_is_not_there_leaves_the_rest(postgres: PostgresServer) -> None:
     survey = looked(postgres, postgres.target("not there"))
     assert survey.table_bytes is None
-    assert survey.may_copy is None
+    assert survey.no_copy is None
     assert survey.disk_free_bytes is None
     assert survey.connections_max == 100
 
@@ -179,7 +179,7 @@ def test_a_schema_that_may_not_be_entered_leaves_the_rest(postgres: PostgresServ
     postgres.sql(f"CREATE SCHEMA {schema}", f"CREATE TABLE {schema}.items (id integer)")
     target = postgres.target("items").model_copy(update={"schema_name": schema})
     survey = looked(postgres, target, new_role(postgres))
-    assert (survey.table_bytes, survey.may_copy) == (None, None)
+    assert (survey.table_bytes, survey.no_copy) == (None, None)
     assert survey.is_replica is False
 
 
@@ -190,7 +190,7 @@ def test_a_table_that_somebody_holds_locked_leaves_the_rest(
         holder.execute(f"LOCK TABLE {items.table_name}".encode())
         survey = looked(postgres, items)
     assert survey.table_bytes is None
-    assert survey.may_copy is True
+    assert survey.no_copy is None
 
 
 def test_a_partitioned_table_is_as_large_as_its_parts(postgres: PostgresServer) -> None:
@@ -204,7 +204,7 @@ def test_a_partitioned_table_is_as_large_as_its_parts(postgres: PostgresServer) 
     parts = f"pg_total_relation_size('{table}_1') + pg_total_relation_size('{table}_2')"
     survey = looked(postgres, postgres.target(table))
     assert survey.table_bytes == int(postgres.sql(f"SELECT {parts}"))
-    assert survey.may_copy is True
+    assert survey.no_copy is None
 
 
 def test_a_name_without_a_schema_is_looked_up_as_the_session_does(
@@ -215,24 +215,24 @@ def test_a_name_without_a_schema_is_looked_up_as_the_session_does(
 
 
 @pytest.mark.parametrize(
-    ("grants", "may"),
+    ("grants", "reason"),
     [
-        ((), False),
-        (("GRANT CREATE ON DATABASE postgres TO {role}",), False),
-        (("GRANT SELECT ON {table} TO {role}",), False),
+        ((), NoCopy.NOT_READABLE),
+        (("GRANT CREATE ON DATABASE postgres TO {role}",), NoCopy.NOT_READABLE),
+        (("GRANT SELECT ON {table} TO {role}",), NoCopy.NO_SCHEMA),
         (
             ("GRANT CREATE ON DATABASE postgres TO {role}", "GRANT SELECT ON {table} TO {role}"),
-            True,
+            None,
         ),
     ],
 )
 def test_a_copy_takes_the_right_to_create_and_to_read(
-    postgres: PostgresServer, items: Target, grants: tuple[str, ...], may: bool
+    postgres: PostgresServer, items: Target, grants: tuple[str, ...], reason: NoCopy | None
 ) -> None:
     role = new_role(postgres)
     for grant in grants:
         postgres.sql(grant.format(role=role, table=items.table_name))
-    assert looked(postgres, items, role).may_copy is may
+    assert looked(postgres, items, role).no_copy is reason
 
 
 def test_there_is_no_copy_of_rows_that_a_policy_hides(
@@ -244,14 +244,14 @@ def test_there_is_no_copy_of_rows_that_a_policy_hides(
         f"GRANT SELECT ON {items.table_name} TO {role}",
         f"ALTER TABLE {items.table_name} ENABLE ROW LEVEL SECURITY",
     )
-    assert looked(postgres, items, role).may_copy is False
-    assert looked(postgres, items).may_copy is True
+    assert looked(postgres, items, role).no_copy is NoCopy.HIDDEN_ROWS
+    assert looked(postgres, items).no_copy is None
 
 
 def test_there_is_no_copy_of_a_view(postgres: PostgresServer, items: Target) -> None:
     view = new_name("view")
     postgres.sql(f"CREATE VIEW {view} AS SELECT * FROM {items.table_name}")
-    assert looked(postgres, postgres.target(view)).may_copy is False
+    assert looked(postgres, postgres.target(view)).no_copy is NoCopy.NO_TABLE
 
 
 def test_a_table_in_a_tablespace_has_the_room_that_there_is(
@@ -291,7 +291,7 @@ def test_a_standby_is_a_replica_of_which_there_are_no_copies(
     with session(standby) as connection:
         survey = survey_of(connection, target, own_name_prefix=OWN)
     assert survey.is_replica is True
-    assert survey.may_copy is False
+    assert survey.no_copy is NoCopy.REPLICA
     assert survey.connections_max == 100
 
 
@@ -310,10 +310,21 @@ def test_nobody_can_tell_where_the_server_behind_a_tunnel_is(
 ) -> None:
     target = postgres.target("pg_class").model_copy(update={"schema_name": "pg_catalog"})
     assert standby.port is not None
-    with forwarded(standby.port) as port:
+    with forwarded(int(standby.port)) as port:
         reference = standby.model_copy(update={"port": port})
         with session(reference) as connection:
             survey = survey_of(connection, target, own_name_prefix=OWN)
     assert survey.is_on_this_machine is None
     assert survey.disk_free_bytes is None
     assert survey.connections_max == 100
+
+
+def test_there_is_no_copy_where_every_table_is_published(
+    postgres: PostgresServer, items: Target
+) -> None:
+    publication = new_name("everything")
+    postgres.sql(f"CREATE PUBLICATION {publication} FOR ALL TABLES")
+    try:
+        assert looked(postgres, items).no_copy is NoCopy.PUBLISHED
+    finally:
+        postgres.sql(f"DROP PUBLICATION {publication}")

@@ -25,6 +25,7 @@ from benchgate.backend.drivers.catalog import driver_for
 from benchgate.backend.drivers.port import Driver
 from benchgate.backend.engine import crew
 from benchgate.backend.engine.conductor import Conductor, Drive
+from benchgate.backend.engine.copies import Copies
 from benchgate.backend.engine.preflight import Preflight
 from benchgate.backend.engine.preparation import Preparation
 from benchgate.backend.engine.record import Record
@@ -70,11 +71,13 @@ class _Parts:
         self.targets = Targets(self.connections, drivers)
         self.preflight = Preflight(self.targets, drivers, surroundings)
         record = Record(self.runs, self.series, clock)
+        copies = Copies(record, drivers)
         self.conductor = Conductor(
             record,
             drive=drive,
             inspect=self.preflight.report,
-            preparation=Preparation(self.targets, record, drivers=drivers),
+            preparation=Preparation(self.targets, copies, drivers=drivers),
+            copies=copies,
         )
         self.keys = DashboardKeys(identity.token, clock)
         self.watch = Watch(

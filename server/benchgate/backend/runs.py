@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import model_validator
 
 from benchgate.backend.drivers.port import Target
 from benchgate.backend.store import RUNS, SERIES, TEMPLATES
@@ -30,8 +31,30 @@ from benchgate.domain.text import one_line
 from benchgate.domain.values import Value
 from benchgate.errors import Conflict, NotFound
 
-SCRATCH_MAX = 100  # removed at a start; what is beyond waits for the next one
+SCRATCH_MAX = 100  # tried at a start; what is beyond has its turn at a later one
+SCRATCH_KEPT_MAX = 1_000  # remembered; older ones are given up
 NEVER_BEGAN = "The load ended before it began."
+
+
+class Scratch(Value):
+    """A scratch copy as it is remembered from before it is made until it is known to be gone."""
+
+    copy_at: Target
+    place: str | None = None  # the identity of the server or folder on which it was made
+    tries: int = 0  # of later backends to remove it
+
+    @model_validator(mode="before")
+    @classmethod
+    def _was_a_target(cls, data: Any) -> Any:
+        # Before there was more to remember, it was the target alone.
+        return data if "copy_at" in data else {"copy_at": data}
+
+
+class Leftover(Value):
+    """A scratch copy that was not removed with its run."""
+
+    run_id: str
+    scratch: Scratch
 
 
 class Run(Value):
@@ -53,7 +76,6 @@ class Run(Value):
     cost_credits: float | None
     summary: Summary | None
     findings: Findings | None
-    scratch: Target | None  # the copy that was made for it and has not been removed
 
 
 class Ending(Value):
@@ -159,18 +181,50 @@ class RunTable:
                 run = _moved(connection, run_id, event, at=at, values=_columns(ending))
             return run
 
-    def note_scratch(self, run_id: str, scratch: Target | None) -> None:
+    def note_scratch(self, run_id: str, scratch: Scratch | None) -> None:
         """Keep where the run's scratch copy lies, before it is made and until it is removed."""
         text = None if scratch is None else scratch.model_dump_json()
         mine = RUNS.update().where(RUNS.c.run_id == run_id)
         with store_errors(), self._engine.begin() as connection:
             connection.execute(mine.values(scratch=text))
 
-    def with_scratch(self) -> list[Run]:
-        """The runs whose scratch copies have not been removed."""
-        left = RUNS.select().where(RUNS.c.scratch.is_not(None)).order_by(RUNS.c.number)
+    def leftovers(self) -> list[Leftover]:
+        """The scratch copies of runs that have ended: those that were tried least come first.
+
+        So one that cannot be removed does not keep others, and newer ones, from their turn.
+        """
         with store_errors(), self._engine.begin() as connection:
-            return [_run(row) for row in connection.execute(left.limit(SCRATCH_MAX)).all()]
+            found = connection.execute(_remembered().limit(SCRATCH_KEPT_MAX)).all()
+        # What is equal stays in its order, the newest first.
+        return sorted(map(_leftover, found), key=lambda one: one.scratch.tries)[:SCRATCH_MAX]
+
+    def give_up_scratch(self) -> list[Leftover]:
+        """Forget the scratch copies beyond those that are remembered, and say which they were."""
+        with store_errors(), self._engine.begin() as connection:
+            # SQLite knows no offset without a limit.
+            beyond = _remembered().offset(SCRATCH_KEPT_MAX).limit(SCRATCH_KEPT_MAX)
+            given_up = [_leftover(row) for row in connection.execute(beyond).all()]
+            for one in given_up:
+                mine = RUNS.update().where(RUNS.c.run_id == one.run_id)
+                connection.execute(mine.values(scratch=None))
+        return given_up
+
+    def remark(self, run_id: str, text: str) -> None:
+        """Add *text* to what is told of a run that has ended, unless its like is told already.
+
+        The like begins with the same words, up to a colon.
+        """
+        with store_errors(), self._engine.begin() as connection:
+            run = _run(_existing(connection, run_id))
+            told = run.findings.remarks if run.findings else (run.reason or "",)
+            if any(text.partition(":")[0] in one for one in told):
+                return
+            mine = RUNS.update().where(RUNS.c.run_id == run_id)
+            if run.findings is None:
+                connection.execute(mine.values(reason=f"{run.reason or ''} {text}".strip()))
+            else:
+                findings = run.findings.model_copy(update={"remarks": (*told, text)})
+                connection.execute(mine.values(findings=findings.model_dump_json()))
 
     def fail_active(self, reason: str, *, at: datetime) -> list[str]:
         """End every run that is recorded as active although nobody drives it; answers their ids."""
@@ -249,6 +303,16 @@ def _last_second(connection: sa.Connection, run_id: str) -> float:
     return connection.scalar(furthest) or 0
 
 
+def _remembered() -> sa.Select[str, str]:
+    """The scratch copies that are remembered of runs that nobody drives, the newest first."""
+    wanted = RUNS.c.scratch.is_not(None), RUNS.c.status.not_in(ACTIVE)
+    return sa.select(RUNS.c.run_id, RUNS.c.scratch).where(*wanted).order_by(RUNS.c.number.desc())
+
+
+def _leftover(row: sa.Row[Any, Any]) -> Leftover:
+    return Leftover(run_id=row.run_id, scratch=Scratch.model_validate_json(row.scratch))
+
+
 def _columns(ending: Ending) -> dict[str, object]:
     summary = ending.summary
     return {
@@ -287,5 +351,4 @@ def _run(row: sa.Row[Any]) -> Run:
         cost_credits=row.cost_credits,
         summary=None if row.summary is None else Summary.model_validate_json(row.summary),
         findings=None if row.findings is None else Findings.model_validate_json(row.findings),
-        scratch=None if row.scratch is None else Target.model_validate_json(row.scratch),
     )

@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
-from benchgate.backend.drivers.port import Survey
+from benchgate.backend.drivers.port import NoCopy, Survey
 from benchgate.backend.engine.advice import Look, advice
 from benchgate.backend.engine.surroundings import Surroundings
 from benchgate.backend.engine.write_advice import (
     BYTES_PER_WRITE,
     DISK_SPARE_BYTES,
+    OBSTACLES,
     OPERATIONS_PER_S,
     WRITE_RULES,
     in_place,
@@ -96,29 +97,44 @@ NO_COPY = (HIGH, "No Scratch Copy Possible")
 
 
 @pytest.mark.parametrize(
-    ("config", "may_copy", "expected"),
+    ("config", "no_copy", "expected"),
     [
-        (writing(), True, [COPY]),
         (writing(), None, [COPY]),
-        (writing(), False, [NO_COPY]),
-        (writing(**IN_PLACE), False, []),
-        (config_of(), False, []),
-        (config_of(), True, []),
+        (writing(), NoCopy.NO_SCHEMA, [NO_COPY]),
+        (writing(**IN_PLACE), NoCopy.NO_SCHEMA, []),
+        (config_of(), NoCopy.NO_SCHEMA, []),
+        (config_of(), None, []),
     ],
 )
 def test_a_workload_that_writes_needs_a_copy(
-    config: TemplateConfig, *, may_copy: bool | None, expected: list[tuple[Severity, str]]
+    config: TemplateConfig, *, no_copy: NoCopy | None, expected: list[tuple[Severity, str]]
 ) -> None:
-    assert severities(told(config, may_copy=may_copy)) == expected
+    assert severities(told(config, no_copy=no_copy)) == expected
 
 
 @pytest.mark.parametrize(
-    ("table_type", "words"),
-    [("POSTGRES", "create a table like this one"), ("DUCKDB", "create files in the folder of")],
+    ("reason", "why", "remedy"),
+    [
+        (NoCopy.FOLDER, "may not create files", "the right to create files in the folder"),
+        (NoCopy.REPLICA, "is a replica", "Point the connection at the primary"),
+        (NoCopy.NO_TABLE, "is no table", "Point the template at the table"),
+        (NoCopy.HIDDEN_ROWS, "policies hide rows", "row-level security does not hold"),
+        (NoCopy.PUBLISHED, "a publication replicates", "Let the publication name its tables"),
+        (NoCopy.NOT_READABLE, "may not read it", "the right to SELECT"),
+        (NoCopy.NO_SCHEMA, "may create no schema", "the right to CREATE"),
+    ],
 )
-def test_what_a_user_lacks_for_a_copy_is_named(table_type: str, words: str) -> None:
-    (warning,) = told(writing(table_type=table_type), may_copy=False)
-    assert words in warning.recommendations[0]
+def test_why_there_can_be_no_copy_is_told_with_the_remedy_for_it(
+    reason: NoCopy, why: str, remedy: str
+) -> None:
+    (warning,) = told(writing(), no_copy=reason)
+    assert why in warning.message
+    assert remedy in warning.recommendations[0]
+    assert warning.details["no_copy"] == reason
+
+
+def test_every_reason_has_a_remedy() -> None:
+    assert set(OBSTACLES) == set(NoCopy)
 
 
 def test_how_much_is_copied_is_said_as_far_as_it_is_known() -> None:

@@ -17,7 +17,7 @@ import anyio
 import anyio.to_thread
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from benchgate.backend.drivers.port import Survey, Target
+from benchgate.backend.drivers.port import NoCopy, Removal, Survey, Target
 from benchgate.domain.text import one_line
 from benchgate.errors import DatabaseError
 
@@ -86,7 +86,7 @@ def survey_of(target: Target, kind: FileKind) -> Survey:
         is_replica=False,
         table_bytes=size + sum(map(_size, _companions(path, kind))),
         disk_free_bytes=free,
-        may_copy=os.access(path.parent, os.W_OK | os.X_OK),
+        no_copy=None if os.access(path.parent, os.W_OK | os.X_OK) else NoCopy.FOLDER,
     )
 
 
@@ -120,13 +120,19 @@ async def make_copy(target: Target, scratch: Target, kind: FileKind) -> None:
         raise refusal
 
 
-async def drop_copy(scratch: Target, kind: FileKind) -> None:
+async def drop_copy(scratch: Target, kind: FileKind) -> Removal:
     """Remove *scratch* and what lies beside it, if it bears our mark.
 
     Raises:
         DatabaseError: it cannot be removed.
     """
-    await anyio.to_thread.run_sync(_drop, scratch, kind)
+    return await anyio.to_thread.run_sync(_drop, scratch, kind)
+
+
+async def folder_identity(target: Target) -> str | None:
+    """Which folder the file of *target* lies in: a disk that is not mounted is another one."""
+    found = await anyio.to_thread.run_sync(identity_of, path_of(target).parent)
+    return None if found is None else "{}:{}".format(*found)
 
 
 def _make(target: Target, scratch: Target, kind: FileKind, abandoned: threading.Event) -> None:
@@ -163,14 +169,13 @@ def _check_room(source: Path, kind: FileKind) -> None:
         )
 
 
-def _drop(scratch: Target, kind: FileKind) -> None:
+def _drop(scratch: Target, kind: FileKind) -> Removal:
     path = path_of(scratch)
-    try:
-        marking = _mark_of(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return
-    if marking != _marking(path) or scratch.copy_of is None:
-        return
+    # The mark is there before the copy, and after it.
+    if not any(map(os.path.lexists, (path, _mark_of(path)))):
+        return Removal.ABSENT
+    if scratch.copy_of is None or not _is_marked(path):
+        return Removal.UNMARKED
     try:
         _remove(path, kind)
     except OSError as exc:
@@ -178,6 +183,14 @@ def _drop(scratch: Target, kind: FileKind) -> None:
             f"The scratch copy {one_line(str(path))} cannot be removed: {exc.strerror}",
             hint="Remove it by hand, with the files beside it that begin with its name.",
         ) from exc
+    return Removal.REMOVED
+
+
+def _is_marked(path: Path) -> bool:
+    try:
+        return _mark_of(path).read_text(encoding="utf-8") == _marking(path)
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _remove(path: Path, kind: FileKind | None) -> None:

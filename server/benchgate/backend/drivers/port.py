@@ -7,6 +7,7 @@ so that a fast database is not measured through a slow interface.
 
 import threading
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from benchgate.domain.arrivals import Arrivals
@@ -59,6 +60,18 @@ class TableShape(Value):
     has_rows: bool
 
 
+class NoCopy(StrEnum):
+    """Why no scratch copy of a table can be made, as far as a look tells."""
+
+    FOLDER = "FOLDER"  # of a file: nothing may be put beside it
+    REPLICA = "REPLICA"
+    NO_TABLE = "NO_TABLE"  # a view and the like
+    HIDDEN_ROWS = "HIDDEN_ROWS"  # policies hide some of them from this user
+    PUBLISHED = "PUBLISHED"  # every new table is, to subscribers that do not know it
+    NOT_READABLE = "NOT_READABLE"
+    NO_SCHEMA = "NO_SCHEMA"  # this user may create none
+
+
 class Warehouse(Value):
     """The compute of Snowflake that executes the statements, as it was when it was looked at."""
 
@@ -82,8 +95,16 @@ class Survey(Value):
     is_replica: bool | None = None
     table_bytes: int | None = None  # with its indexes
     disk_free_bytes: int | None = None  # where the table lies
-    may_copy: bool | None = None  # whether this user may make a scratch copy
+    no_copy: NoCopy | None = None  # None also where nobody can tell
     warehouse: Warehouse | None = None
+
+
+class Removal(StrEnum):
+    """What came of the wish to remove a scratch copy."""
+
+    REMOVED = "REMOVED"
+    ABSENT = "ABSENT"  # where it was looked for, which need not be where it was made
+    UNMARKED = "UNMARKED"  # what bears its name lacks our mark, and was left alone
 
 
 class SessionsEnded(Value):
@@ -254,7 +275,18 @@ class Driver(Protocol):
         """
         ...
 
-    async def drop_scratch(self, scratch: Target) -> None:
+    async def identity(self, target: Target) -> str | None:
+        """By what the place where copies of *target* lie is known again; None if it has no such.
+
+        That is a server with its database, or a folder: two that answer at the same address at
+        different times have different ones. A replica has none.
+
+        Raises:
+            DatabaseError: it does not answer.
+        """
+        ...
+
+    async def drop_scratch(self, scratch: Target) -> Removal:
         """Remove *scratch*, if it is there and bears the mark of `make_scratch`; else nothing.
 
         Raises:

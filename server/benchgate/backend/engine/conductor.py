@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 
 from benchgate.backend.engine.active import ActiveRun, RunObserver
 from benchgate.backend.engine.board import Board, Live
+from benchgate.backend.engine.copies import Copies
 from benchgate.backend.engine.load import Load, Observer, Outcome
 from benchgate.backend.engine.preflight import not_driven
 from benchgate.backend.engine.preparation import Preparation
@@ -58,13 +59,18 @@ class Conductor:
         drive: Drive,
         inspect: Callable[[Run], Awaitable[PreflightReport]],
         preparation: Preparation,
+        copies: Copies,
     ) -> None:
-        """Keep *record*; *inspect* may refuse a start, *drive* carries out what is prepared."""
+        """Keep *record*; *inspect* may refuse a start, *drive* carries out what is prepared.
+
+        Of *copies* those are removed that a backend before this one has left.
+        """
         self.board = Board()
         self._record = record
         self._drive = drive
         self._inspect = inspect
         self._preparation = preparation
+        self._copies = copies
         self._active: ActiveRun | None = None
         self._tasks: TaskGroup | None = None
 
@@ -81,7 +87,7 @@ class Conductor:
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             # A database that does not answer must not keep the backend from serving.
-            tasks.start_soon(self._preparation.remove_leftovers)
+            tasks.start_soon(self._copies.remove_leftovers)
             try:
                 yield
             finally:

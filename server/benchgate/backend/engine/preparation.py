@@ -5,9 +5,8 @@ the copy will lie is recorded before it is made and until it is gone, so that a 
 leaves nothing for ever: the next one removes what is recorded, and nothing else.
 """
 
-import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -15,22 +14,16 @@ import anyio
 import anyio.to_thread
 
 from benchgate.backend.drivers.port import Driver, Target
-from benchgate.backend.engine.assignments import application_name
 from benchgate.backend.engine.capacity import search_limit
+from benchgate.backend.engine.copies import Copies
 from benchgate.backend.engine.load import Load
-from benchgate.backend.engine.record import Record
 from benchgate.backend.engine.target import load_of
 from benchgate.backend.engine.targets import Targets
 from benchgate.backend.runs import Run
 from benchgate.domain.templates import LoadMode, QueryShare, TableType, TemplateConfig
-from benchgate.domain.text import one_line
 from benchgate.errors import BenchgateError
 
-DROP_SECONDS_MAX = 15
-
 T = TypeVar("T")
-
-log = logging.getLogger(__name__)
 
 
 class Prepared:
@@ -50,13 +43,13 @@ class Preparation:
     def __init__(
         self,
         targets: Targets,
-        record: Record,
+        copies: Copies,
         *,
         drivers: Callable[[TableType], Driver],
     ) -> None:
-        """Find *targets*, keep *record* of copies, and make them by *drivers*."""
+        """Find *targets*, and make by *drivers* what *copies* keeps on record and removes."""
         self._targets = targets
-        self._record = record
+        self._copies = copies
         self._drivers = drivers
 
     @asynccontextmanager
@@ -74,17 +67,21 @@ class Preparation:
             yield Prepared(load)
             return
         driver = self._drivers(run.config.table_type)
-        scratch = driver.scratch(target, run.run_id)
-        prepared = Prepared(load.model_copy(update={"target": scratch}))
+        scratch = await self._copies.remember(run.run_id, target, driver)
+        prepared = Prepared(load.model_copy(update={"target": scratch.copy_at}))
+        was_made = True
         try:
-            await self._record.note_scratch(run.run_id, scratch)
-            copy = partial(_copy, driver, target, scratch, workload=run.config.workload)
-            if await _unless(stop, copy) is None:
-                prepared.load = None
+            copy = partial(_copy, driver, target, scratch.copy_at, workload=run.config.workload)
+            try:
+                if await _unless(stop, copy) is None:
+                    prepared.load = None
+            except BenchgateError:
+                was_made = False
+                raise
             yield prepared
         finally:
             with anyio.CancelScope(shield=True):
-                prepared.remark = await self._drop(run.run_id, scratch, driver)
+                prepared.remark = await self._copies.remove(run.run_id, scratch, was_made=was_made)
 
     async def _load(self, run: Run, target: Target) -> Load:
         limit = await self._search_limit(run.config, target)
@@ -95,35 +92,6 @@ class Preparation:
         if config.load_mode is not LoadMode.FIND_MAX_CONCURRENCY:
             return None
         return search_limit(config, await self._drivers(config.table_type).survey(target))
-
-    async def remove_leftovers(self) -> None:
-        """Remove the copies of runs that nobody drives any more."""
-        for run in await self._record.with_scratch():
-            assert run.scratch is not None
-            try:
-                driver = self._drivers(run.scratch.table_type)
-            except BenchgateError as exc:
-                log.warning("The scratch copy of run %s stays: %s", run.run_id, exc)
-                continue
-            # A worker of the backend that is gone may still hang on it.
-            with suppress(BenchgateError):
-                await driver.end_sessions(run.scratch, application_name(run.run_id))
-            await self._drop(run.run_id, run.scratch, driver)
-
-    async def _drop(self, run_id: str, scratch: Target, driver: Driver) -> str | None:
-        """Remove *scratch*; why it is still there, if it is."""
-        try:
-            with anyio.fail_after(DROP_SECONDS_MAX):
-                await driver.drop_scratch(scratch)
-            await self._record.note_scratch(run_id, None)
-        except (BenchgateError, TimeoutError) as exc:
-            why = one_line(str(exc)) or f"no answer within {DROP_SECONDS_MAX} s"
-            log.warning("The scratch copy of run %s stays: %s", run_id, why)
-            return (
-                f"The scratch copy {one_line(shown(scratch))} could not be removed ({why}); "
-                "the backend tries again at its next start."
-            )
-        return None
 
 
 async def _copy(
@@ -154,10 +122,3 @@ async def _unless(stop: anyio.Event, work: Callable[[], Awaitable[T]]) -> T | No
     if refusal is not None:
         raise refusal
     return found
-
-
-def shown(target: Target) -> str:
-    """*target* as a person would write it."""
-    return ".".join(
-        part for part in (target.database, target.schema_name, target.table_name) if part
-    )

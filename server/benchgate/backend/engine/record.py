@@ -12,8 +12,7 @@ import anyio
 import anyio.to_thread
 
 from benchgate.backend.clock import Clock
-from benchgate.backend.drivers.port import Target
-from benchgate.backend.runs import Ending, Run, RunTable
+from benchgate.backend.runs import Ending, Leftover, Run, RunTable, Scratch
 from benchgate.backend.series import SeriesTable
 from benchgate.domain.contract import SeriesPoint
 from benchgate.domain.runs import RunEvent
@@ -70,13 +69,21 @@ class Record:
             else:
                 return
 
-    async def note_scratch(self, run_id: str, scratch: Target | None) -> None:
+    async def note_scratch(self, run_id: str, scratch: Scratch | None) -> None:
         """Keep where the run's scratch copy lies; see `RunTable.note_scratch`."""
         await self._call(self._runs.note_scratch, run_id, scratch)
 
-    async def with_scratch(self) -> list[Run]:
-        """The runs whose scratch copies have not been removed."""
-        return await self._call(self._runs.with_scratch)
+    async def leftovers(self) -> list[Leftover]:
+        """The scratch copies to remove at this start; see `RunTable.leftovers`."""
+        return await self._call(self._runs.leftovers)
+
+    async def give_up_scratch(self) -> list[Leftover]:
+        """Forget the oldest of too many scratch copies, and say which they were."""
+        return await self._call(self._runs.give_up_scratch)
+
+    async def remark(self, run_id: str, text: str) -> None:
+        """Add to what is told of a run that has ended; see `RunTable.remark`."""
+        await self._call(self._runs.remark, run_id, text)
 
     async def fail_active(self, reason: str) -> None:
         """End what is recorded as active; the caller knows that nobody drives it."""

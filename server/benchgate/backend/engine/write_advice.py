@@ -3,6 +3,7 @@
 Pure.
 """
 
+from benchgate.backend.drivers.port import NoCopy
 from benchgate.backend.drivers.statements import writes_by_name
 from benchgate.backend.engine.advice import Look, Rule
 from benchgate.domain.bounds import bound_of
@@ -27,6 +28,40 @@ MS_PER_S = 1_000
 BYTES_STEP = 1_000
 UNITS = ("kB", "MB", "GB", "TB")
 WHOLE_FROM = 100  # numbers above it are shown without a digit after the point
+
+
+# Why there can be no copy, and what would change that.
+OBSTACLES: dict[NoCopy, tuple[str, str]] = {
+    NoCopy.FOLDER: (
+        "this user may not create files in its folder",
+        "Give the user the right to create files in the folder of this one",
+    ),
+    NoCopy.REPLICA: (
+        "the server is a replica, on which nothing can be created",
+        "Point the connection at the primary",
+    ),
+    NoCopy.NO_TABLE: (
+        "it is no table, and only tables are copied",
+        "Point the template at the table that it shows",
+    ),
+    NoCopy.HIDDEN_ROWS: (
+        "policies hide rows of it from this user, and a copy would be a part of the table",
+        "Use a user for whom row-level security does not hold, such as one with BYPASSRLS",
+    ),
+    NoCopy.PUBLISHED: (
+        "a publication replicates every table of the database, and its subscribers would fail at "
+        "the copy",
+        "Let the publication name its tables, or load another database",
+    ),
+    NoCopy.NOT_READABLE: (
+        "this user may not read it",
+        "Give the user the right to SELECT from the table",
+    ),
+    NoCopy.NO_SCHEMA: (
+        "this user may create no schema in the database",
+        "Give the user the right to CREATE in the database",
+    ),
+}
 
 
 def in_place(config: TemplateConfig) -> list[PreflightWarning]:
@@ -92,21 +127,8 @@ def _scratch_copy(look: Look) -> PreflightWarning | None:
     if not _copies(config):
         return None
     table, size = one_line(config.target), survey.table_bytes
-    if survey.may_copy is False:
-        return about(
-            config,
-            severity=Severity.HIGH,
-            title="No Scratch Copy Possible",
-            message=(
-                f"{config.write_pct:g}% of the workload write, and this user may not make the "
-                f"scratch copy of {table} that they would be run on."
-            ),
-            recommendations=(
-                f"Give the user the right to create {_beside(config)}",
-                "Take the writes out of the workload",
-            ),
-            details={"may_copy": False, "write_target": config.write_target.value},
-        )
+    if survey.no_copy is not None:
+        return _no_copy(look, survey.no_copy)
     amount = "whose size is not known" if size is None else f"about {shown(size)}"
     return about(
         config,
@@ -122,15 +144,26 @@ def _scratch_copy(look: Look) -> PreflightWarning | None:
     )
 
 
+def _no_copy(look: Look, reason: NoCopy) -> PreflightWarning:
+    config = look.config
+    why, remedy = OBSTACLES[reason]
+    return about(
+        config,
+        severity=Severity.HIGH,
+        title="No Scratch Copy Possible",
+        message=(
+            f"{config.write_pct:g}% of the workload write, and there can be no scratch copy of "
+            f"{one_line(config.target)} that they would be run on: {why}."
+        ),
+        recommendations=(remedy, "Take the writes out of the workload"),
+        details={"no_copy": reason.value, "write_target": config.write_target.value},
+    )
+
+
 def _meanwhile(config: TemplateConfig) -> str:
     if config.table_type not in FILE_TABLES:
         return ""
     return " The whole file is copied, and until that is done other programs may not write to it."
-
-
-def _beside(config: TemplateConfig) -> str:
-    is_file = config.table_type in FILE_TABLES
-    return "files in the folder of this one" if is_file else "a table like this one"
 
 
 def _disk_space(look: Look) -> PreflightWarning | None:

@@ -10,7 +10,13 @@ from typing import Any
 import anyio.to_thread
 import duckdb
 
-from benchgate.backend.drivers.copies import drop_copy, make_copy, scratch_of, survey_of
+from benchgate.backend.drivers.copies import (
+    drop_copy,
+    folder_identity,
+    make_copy,
+    scratch_of,
+    survey_of,
+)
 from benchgate.backend.drivers.duckdb.file import failure_of, imitating, looking_at
 from benchgate.backend.drivers.duckdb.scratch import DUCKDB_FILE
 from benchgate.backend.drivers.duckdb.session import DuckdbClient
@@ -21,6 +27,7 @@ from benchgate.backend.drivers.port import (
     Assignment,
     Course,
     Recorder,
+    Removal,
     Survey,
     TableShape,
     Target,
@@ -98,9 +105,13 @@ class DuckdbDriver:
         """Copy the file."""
         await make_copy(target, scratch, DUCKDB_FILE)
 
-    async def drop_scratch(self, scratch: Target) -> None:
+    async def identity(self, target: Target) -> str | None:
+        """The folder's, beside whose file the copy lies."""
+        return await folder_identity(target)
+
+    async def drop_scratch(self, scratch: Target) -> Removal:
         """Remove the copy with its log."""
-        await drop_copy(scratch, DUCKDB_FILE)
+        return await drop_copy(scratch, DUCKDB_FILE)
 
 
 def _describe(target: Target) -> TableShape:

@@ -19,6 +19,7 @@ from benchgate.backend.drivers.port import (
     Assignment,
     Course,
     Recorder,
+    Removal,
     SessionsEnded,
     Survey,
     TableShape,
@@ -130,11 +131,16 @@ class PostgresDriver:
         make = partial(scratch_copies.make, target=target, scratch=scratch)
         await looked(target, make, read_only=False, limit_s=MAKE_LIMIT_S)
 
-    async def drop_scratch(self, scratch: Target) -> None:
+    async def identity(self, target: Target) -> str | None:
+        """The number that the server got when it was made, and that of the database."""
+        beside = target.model_copy(update={"copy_of": None})
+        return await looked(beside, scratch_copies.identity, read_only=True)
+
+    async def drop_scratch(self, scratch: Target) -> Removal:
         """Remove the schema of the copy, if it bears the mark."""
         # A session that is led to the copy would still use it.
         beside = scratch.model_copy(update={"copy_of": None})
-        await looked(beside, partial(scratch_copies.drop, scratch=scratch), read_only=False)
+        return await looked(beside, partial(scratch_copies.drop, scratch=scratch), read_only=False)
 
 
 def _greeted(connection: Connection) -> str:

@@ -25,7 +25,7 @@ from psycopg.errors import (
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from benchgate.backend.drivers.layouts import qualified
-from benchgate.backend.drivers.port import Target
+from benchgate.backend.drivers.port import Removal, Target
 from benchgate.backend.drivers.postgres.copies import copy_table
 from benchgate.backend.drivers.postgres.steps import IN_PLACE, Steps
 from benchgate.backend.drivers.postgres.survey import table_bytes
@@ -51,6 +51,14 @@ MAKING = SQL("SELECT pg_advisory_xact_lock(hashtextextended({}, 0))")
 IS_MARKED = """
 SELECT 1 FROM pg_namespace AS n
  WHERE n.nspname = %s AND obj_description(n.oid, 'pg_namespace') = %s
+"""
+IS_THERE = """
+SELECT coalesce(obj_description(n.oid, 'pg_namespace') = %s, false)
+  FROM pg_namespace AS n WHERE n.nspname = %s
+"""
+IDENTITY = """
+SELECT CASE WHEN NOT pg_is_in_recovery() THEN system_identifier || '/' || d.oid END
+  FROM pg_control_system() CROSS JOIN pg_database AS d WHERE d.datname = current_database()
 """
 PATH = SQL(
     "SELECT set_config('search_path', "
@@ -113,7 +121,22 @@ def make(
     _settle(connection, scratch)
 
 
-def drop(connection: psycopg.Connection[Any], scratch: Target) -> None:
+def identity(connection: psycopg.Connection[Any]) -> str | None:
+    """By what the server and the database of *connection* are known again.
+
+    None for a replica, to which what its primary has may be still to come, and for a server that
+    tells its own number to nobody.
+    """
+    try:
+        row = connection.execute(IDENTITY).fetchone()
+    except psycopg.Error:
+        if connection.closed:
+            raise
+        return None
+    return row[0] if row else None
+
+
+def drop(connection: psycopg.Connection[Any], scratch: Target) -> Removal:
     """Remove the table of *scratch* and its schema, if they are there and `make` made them.
 
     What others have put into the schema, or built upon the table, is not removed with it.
@@ -124,11 +147,15 @@ def drop(connection: psycopg.Connection[Any], scratch: Target) -> None:
     place = Identifier(scratch.schema_name, scratch.table_name)
     try:
         _await_maker(connection, scratch)
+        found = connection.execute(IS_THERE, [_mark_of(scratch), scratch.schema_name]).fetchone()
+        if found is None or not found[0]:
+            return Removal.ABSENT if found is None else Removal.UNMARKED
         _remove(connection, scratch, SQL("DROP TABLE IF EXISTS {}").format(place))
         schema = Identifier(scratch.schema_name)
         _remove(connection, scratch, SQL("DROP SCHEMA IF EXISTS {}").format(schema))
     except psycopg.Error as exc:
         raise _not_dropped(exc, scratch) from exc
+    return Removal.REMOVED
 
 
 def foreign_writes(plan: object, scratch: Target) -> tuple[str, ...]:

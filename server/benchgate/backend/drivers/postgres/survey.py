@@ -16,7 +16,7 @@ import psycopg
 from psycopg.rows import BaseRowFactory, class_row, tuple_row
 
 from benchgate.backend.drivers.layouts import qualified
-from benchgate.backend.drivers.port import Survey, Target
+from benchgate.backend.drivers.port import NoCopy, Survey, Target
 from benchgate.domain.values import Value
 
 # For each question. The one that may have to wait is that for the size of a locked table.
@@ -70,14 +70,14 @@ SELECT coalesce((SELECT sum(pg_total_relation_size(relid))::bigint FROM pg_parti
                 pg_total_relation_size(c.oid))
   FROM pg_class AS c WHERE c.oid = to_regclass(%s)
 """
-# What `scratch.make` needs, except that the copy may still take too long.
-MAY_COPY = """
-SELECT has_database_privilege(current_database(), 'CREATE')
-       AND has_table_privilege(c.oid, 'SELECT')
-       AND c.relkind IN ('r', 'p')
-       AND NOT row_security_active(c.oid)
-       AND NOT pg_is_in_recovery()
-       AND NOT EXISTS (SELECT FROM pg_publication WHERE puballtables)
+# What `scratch.make` would fail at first, except that the copy may still take too long.
+NO_COPY = """
+SELECT CASE WHEN pg_is_in_recovery() THEN 'REPLICA'
+            WHEN c.relkind NOT IN ('r', 'p') THEN 'NO_TABLE'
+            WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN 'NOT_READABLE'
+            WHEN row_security_active(c.oid) THEN 'HIDDEN_ROWS'
+            WHEN EXISTS (SELECT FROM pg_publication WHERE puballtables) THEN 'PUBLISHED'
+            WHEN NOT has_database_privilege(current_database(), 'CREATE') THEN 'NO_SCHEMA' END
   FROM pg_class AS c WHERE c.oid = to_regclass(%s)
 """
 # A table without a tablespace of its own lies in its database's; the usual one has no place but
@@ -124,6 +124,7 @@ def survey_of(
     name = qualified(target.schema_name, target.table_name)
     room = _room(connection)
     is_here = _is_on_this_machine(connection)
+    reason = _told(connection, NO_COPY, [name], kind=str)
     return Survey(
         is_on_this_machine=is_here,
         connections_max=room and room.most,
@@ -135,7 +136,7 @@ def survey_of(
         disk_free_bytes=_free_bytes(
             _told(connection, PLACE, [name], kind=str) if is_here else None
         ),
-        may_copy=_told(connection, MAY_COPY, [name], kind=bool),
+        no_copy=NoCopy(reason) if reason else None,
     )
 
 

@@ -14,6 +14,7 @@ from benchgate.backend.drivers.port import (
     Assignment,
     Course,
     Recorder,
+    Removal,
     SessionsEnded,
     Survey,
     TableShape,
@@ -123,14 +124,23 @@ class SnowflakeDriver:
 
         await anyio.to_thread.run_sync(make)
 
-    async def drop_scratch(self, scratch: Target) -> None:
+    async def identity(self, target: Target) -> str | None:
+        """The account's, as the role that is used sees it: another one may not see the copy."""
+
+        def known_again_by() -> str | None:
+            with _looking_at(target) as connection:
+                return server.identity(connection)
+
+        return await within_limit(known_again_by, target)
+
+    async def drop_scratch(self, scratch: Target) -> Removal:
         """Drop the copy if it is one of ours."""
 
-        def drop() -> None:
+        def drop() -> Removal:
             with _looking_at(scratch) as connection:
-                copies.drop(connection, scratch)
+                return copies.drop(connection, scratch)
 
-        await anyio.to_thread.run_sync(drop)
+        return await anyio.to_thread.run_sync(drop)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import re
 from contextlib import suppress
 
 from benchgate.backend.drivers.layouts import qualified
-from benchgate.backend.drivers.port import Target
+from benchgate.backend.drivers.port import Removal, Target
 from benchgate.backend.drivers.snowflake.client import CLIENT_ERRORS, Connection, execute, rows_of
 from benchgate.backend.drivers.snowflake.table import Place, enter, find, literal
 from benchgate.domain.templates import TableType
@@ -59,9 +59,12 @@ def _statements(source: Place, copy: str, *, is_hybrid: bool) -> tuple[str, ...]
     return (f"CREATE TRANSIENT TABLE {copy} CLONE {source.name}", mark)
 
 
-def drop(connection: Connection, scratch: Target) -> None:
+def drop(connection: Connection, scratch: Target) -> Removal:
     """Remove *scratch* if it bears the name and the mark of a copy of ours."""
     place = find(connection, scratch)
-    if place is None or not place.table_name.startswith(PREFIX) or place.comment != MARK:
-        return
+    if place is None:
+        return Removal.ABSENT
+    if not place.table_name.startswith(PREFIX) or place.comment != MARK:
+        return Removal.UNMARKED
     execute(connection.cursor(), f"DROP TABLE {place.name}", ())
+    return Removal.REMOVED

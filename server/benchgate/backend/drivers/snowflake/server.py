@@ -77,6 +77,13 @@ def _at_once(connection: Connection, warehouse: str) -> int | None:
     return int(rows[0]["value"]) if rows else None
 
 
+def identity(connection: Connection) -> str | None:
+    """The account and the role of the session, which are all that tells what it can see."""
+    rows = rows_of(connection, "SELECT CURRENT_REGION(), CURRENT_ACCOUNT(), CURRENT_ROLE()")
+    parts = list(rows[0].values())
+    return None if None in parts else "/".join(map(str, parts))
+
+
 def end_sessions(connection: Connection, target: Target, name: str) -> SessionsEnded:
     """Cancel every statement that sessions tagged *name* have under way, and see them end."""
     database = quoted(enter(connection, target).database)

@@ -8,13 +8,20 @@ import sqlite3
 import anyio
 import anyio.to_thread
 
-from benchgate.backend.drivers.copies import drop_copy, make_copy, scratch_of, survey_of
+from benchgate.backend.drivers.copies import (
+    drop_copy,
+    folder_identity,
+    make_copy,
+    scratch_of,
+    survey_of,
+)
 from benchgate.backend.drivers.looks import within_limit
 from benchgate.backend.drivers.operations import check_rows
 from benchgate.backend.drivers.port import (
     Assignment,
     Course,
     Recorder,
+    Removal,
     Survey,
     TableShape,
     Target,
@@ -97,9 +104,13 @@ class SqliteDriver:
         """Copy the file."""
         await make_copy(target, scratch, SQLITE_FILE)
 
-    async def drop_scratch(self, scratch: Target) -> None:
+    async def identity(self, target: Target) -> str | None:
+        """The folder's, beside whose file the copy lies."""
+        return await folder_identity(target)
+
+    async def drop_scratch(self, scratch: Target) -> Removal:
         """Remove the copy with its log."""
-        await drop_copy(scratch, SQLITE_FILE)
+        return await drop_copy(scratch, SQLITE_FILE)
 
 
 def _describe(target: Target) -> TableShape:
