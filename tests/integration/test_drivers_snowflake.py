@@ -143,6 +143,7 @@ async def test_the_survey_tells_the_size_of_the_table_and_the_state_of_the_wareh
     assert survey.warehouse is not None
     assert (survey.warehouse.name, survey.warehouse.state) == (WAREHOUSE, "STARTED")
     assert survey.warehouse.statements_at_once == 8
+    assert survey.warehouse.clusters_max >= 1
     assert survey.active_sessions == 0
     assert survey.table_bytes is not None
     without = database.target("orders").model_copy(update={"warehouse_name": None})

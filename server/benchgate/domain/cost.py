@@ -96,13 +96,13 @@ def credits_per_hour(config: TemplateConfig) -> float | None:
         return 0
     if config.table_type is TableType.POSTGRES:
         size = config.postgres_instance_size
-        return POSTGRES_CREDITS_PER_HOUR.get(_normal(size)) if size else 0
+        return POSTGRES_CREDITS_PER_HOUR.get(plain_size(size)) if size else 0
     rates = (
         INTERACTIVE_CREDITS_PER_HOUR
         if config.table_type is TableType.INTERACTIVE
         else WAREHOUSE_CREDITS_PER_HOUR
     )
-    return rates.get(_normal(config.warehouse_size or ""))
+    return rates.get(plain_size(config.warehouse_size or ""))
 
 
 def estimate(config: TemplateConfig) -> Cost:
@@ -136,7 +136,7 @@ def spent(config: TemplateConfig, seconds: float) -> Cost:
     )
 
 
-def _normal(size: str) -> str:
+def plain_size(size: str) -> str:
     """`X-Small`, `2X-LARGE`, `XXLARGE` and `STANDARD_M` as the tables spell them."""
     letters = "".join(c for c in size.upper() if c.isalnum())
     return {"XXLARGE": "2XLARGE", "XXXLARGE": "3XLARGE"}.get(letters, letters)

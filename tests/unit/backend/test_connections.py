@@ -7,9 +7,9 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from benchgate.backend.drivers.port import Column, Driver, Survey, TableShape, Target
+from benchgate.backend.drivers.port import Column, Driver, Survey, TableShape, Target, Warehouse
 from benchgate.backend.drivers.postgres.whereabouts import resolved
-from benchgate.domain.templates import QueryShare, TableType
+from benchgate.domain.templates import SNOWFLAKE_TABLES, QueryShare, TableType
 from benchgate.errors import DatabaseError
 from tests.unit.backend.scripted import draft, new_run, new_template, scripted_app, served
 
@@ -39,6 +39,16 @@ def _environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+ASLEEP = Warehouse(
+    name="BENCH_WH",
+    state="SUSPENDED",
+    size="X-Small",
+    resumes_by_itself=False,
+    statements_running=0,
+    statements_queued=0,
+)
+
+
 class ScriptedDriver:
     """A PostgreSQL server that is not there, or answers like one that is."""
 
@@ -66,7 +76,9 @@ class ScriptedDriver:
         """Every statement is fine."""
 
     async def survey(self, target: Target) -> Survey:
-        return Survey()
+        # Whoever looks into the table first finds the warehouse awake.
+        is_asleep = target.table_type in SNOWFLAKE_TABLES and self.seen is None
+        return Survey(warehouse=ASLEEP if is_asleep else None)
 
     async def drive(self, *_: Any, **__: Any) -> None:
         raise AssertionError("nothing is loaded here")
@@ -199,7 +211,7 @@ async def test_a_test_that_fails_is_an_answer(
 
 
 async def preflight(http: httpx.AsyncClient, **config: Any) -> list[dict[str, Any]]:
-    run_id = await new_run(http, draft("bench", table_type="POSTGRES", **config))
+    run_id = await new_run(http, draft("bench", **({"table_type": "POSTGRES"} | config)))
     report = (await http.get(f"/api/runs/{run_id}/preflight/")).json()
     assert report["can_proceed"] is not bool(report["warnings"])
     return report["warnings"]
@@ -332,6 +344,14 @@ async def test_the_load_goes_where_the_question_said(
     assert driver.seen.connection is not None
     server = driver.seen.connection
     assert (server.host, server.port, server.username) == ("db.default", 5432, "me")
+
+
+async def test_a_warehouse_that_sleeps_is_told_beside_what_cannot_be_looked_at_for_it(
+    http: httpx.AsyncClient, driver: ScriptedDriver
+) -> None:
+    driver.failure = DatabaseError("Warehouse BENCH_WH is suspended.")
+    warnings = await preflight(http, table_type="HYBRID")
+    assert [one["title"] for one in warnings] == ["Target Cannot Be Used", "Warehouse Is Suspended"]
 
 
 async def test_a_file_has_no_server(http: httpx.AsyncClient) -> None:

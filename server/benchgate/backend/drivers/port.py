@@ -82,6 +82,7 @@ class Warehouse(Value):
     statements_running: int
     statements_queued: int
     statements_at_once: int | None = None  # of one cluster; further ones queue
+    clusters_max: int = 1
 
 
 class Survey(Value):

@@ -18,6 +18,7 @@ from benchgate.backend.engine.capacity import driven_max
 from benchgate.backend.engine.plan_advice import PLAN_RULES, thought_away
 from benchgate.backend.engine.surroundings import Surroundings
 from benchgate.backend.engine.targets import Targets
+from benchgate.backend.engine.warehouse_advice import WAREHOUSE_RULES
 from benchgate.backend.engine.write_advice import WRITE_RULES, in_place
 from benchgate.backend.runs import Run
 from benchgate.domain.preflight import (
@@ -38,7 +39,7 @@ LOOKS_AT_A_TIME = 4
 
 LOAD_MODES_DRIVEN = frozenset(LoadMode)
 TABLE_TYPES_DRIVEN = frozenset(TableType)
-RULES = (*WRITE_RULES, *SERVER_RULES, *PLAN_RULES)
+RULES = (*WRITE_RULES, *SERVER_RULES, *WAREHOUSE_RULES, *PLAN_RULES)
 
 TITLES: dict[type[BenchgateError], str] = {
     NotFound: "Connection Does Not Exist",
@@ -87,18 +88,23 @@ class Preflight:
         missing = await anyio.to_thread.run_sync(_missing_credential, target)
         if missing is not None:
             return [_no_credential(missing, config)]
-        shape = await driver.describe(target)
+        # First, because a look into a table wakes the warehouse that it is to tell of.
+        look, unseen = await self._surveyed(config, target, driver)
+        try:
+            shape = await driver.describe(target)
+        except DatabaseError as exc:
+            return [_warning(exc, config), *advice(WAREHOUSE_RULES, look)]
         warnings: list[PreflightWarning] = []
         try:
             await driver.check(target, config.workload)
         except InvalidInput as exc:
             warnings.append(_warning(exc, config, title=_title(shape)))
-        return warnings + await self._advice(config, target, driver)
+        return warnings + unseen + advice(RULES, look)
 
-    async def _advice(
+    async def _surveyed(
         self, config: TemplateConfig, target: Target, driver: Driver
-    ) -> list[PreflightWarning]:
-        """What the server can bear of the load, as far as it lets itself be looked at."""
+    ) -> tuple[Look, list[PreflightWarning]]:
+        """What the server tells of what it can bear, and what it does not let be seen."""
         warnings: list[PreflightWarning] = []
         survey = Survey()
         try:
@@ -115,7 +121,7 @@ class Preflight:
             surroundings=self._surroundings,
             connection=target.connection,
         )
-        return warnings + advice(RULES, look)
+        return look, warnings
 
 
 def _missing_credential(target: Target) -> str | None:

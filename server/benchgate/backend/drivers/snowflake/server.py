@@ -57,10 +57,12 @@ def _warehouse(connection: Connection, target: Target) -> Warehouse | None:
     return Warehouse(
         name=row["name"],
         state=row["state"],
-        size=row["size"],
+        size=row["size"] or "",
         resumes_by_itself=str(row["auto_resume"]).lower() == "true",
         statements_running=row["running"],
         statements_queued=row["queued"],
+        # Only editions with warehouses of several clusters have the column.
+        clusters_max=row.get("max_cluster_count") or 1,
         statements_at_once=_at_once(connection, str(row["name"])),
     )
 
