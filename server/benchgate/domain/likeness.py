@@ -6,7 +6,7 @@ A difference is a caution and no refusal: it may be the very thing that somebody
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 
-from benchgate.domain.templates import LoadMode, TemplateConfig
+from benchgate.domain.templates import LoadMode, QueryShare, TemplateConfig
 from benchgate.domain.values import Value
 
 
@@ -69,8 +69,13 @@ def _workload(config: TemplateConfig) -> str:
 
 
 def _statements(config: TemplateConfig) -> str:
-    own = [share.sql for share in config.workload if share.sql]
+    own = [_statement(share) for share in config.workload if share.sql]
     return "; ".join(own) or "the built-in ones"
+
+
+def _statement(share: QueryShare) -> str:
+    given = ", ".join(one.told for one in share.parameters)
+    return f"{share.sql} with {given}" if given else share.sql or ""
 
 
 TELLERS: dict[CautionKind, Callable[[TemplateConfig], str]] = {

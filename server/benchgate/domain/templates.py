@@ -17,6 +17,8 @@ from pydantic import (
     model_validator,
 )
 
+from benchgate.domain.parameters import Parameter, parameters_of
+from benchgate.domain.text import one_line
 from benchgate.domain.values import Percentage, Value
 
 DURATION_SECONDS_MAX = 86_400
@@ -24,6 +26,8 @@ CONNECTIONS_MAX = 10_000
 QPS_MAX = 10_000_000
 SQL_CHARACTERS_MAX = 20_000
 WORKLOAD_PCT = 100
+PARAMETERS_MAX = 1_000
+LABEL_SHOWN_CHARACTERS_MAX = 40
 
 Sql = Annotated[str, Field(max_length=SQL_CHARACTERS_MAX)]
 Identifier = Annotated[str, Field(min_length=1, max_length=255)]
@@ -167,6 +171,8 @@ class GenericQuery(Value):
     operation_type: Annotated[Operation, AnyCase]
     weight_pct: Percentage
     sql: Sql = Field(default="", validation_alias=AliasChoices("sql", "query", "query_text"))
+    # As they are given: the forms differ between backends, which only read those that they know.
+    parameters: tuple[Any, ...] = Field(default=(), max_length=PARAMETERS_MAX)
 
     @model_validator(mode="before")
     @classmethod
@@ -181,6 +187,14 @@ class QueryShare(Value):
     share_pct: Percentage
     writes: bool
     sql: str | None = None
+    label: str = ""  # of a statement of the user's own
+    parameters: tuple[Parameter, ...] = ()  # the same
+
+    @property
+    def name(self) -> str:
+        """What a message calls it: its kind, with the label where there is one."""
+        label = one_line(self.label, LABEL_SHOWN_CHARACTERS_MAX)
+        return f"{self.kind} ({label})" if label else str(self.kind)
 
 
 class TemplateConfig(Value):
@@ -293,8 +307,10 @@ class TemplateConfig(Value):
                 share_pct=query.weight_pct,
                 writes=query.operation_type is Operation.WRITE,
                 sql=query.sql,
+                label=query.label or f"number {number}",
+                parameters=parameters_of(query.parameters),
             )
-            for query in self.generic_queries
+            for number, query in enumerate(self.generic_queries, start=1)
         ]
         return tuple(share for share in shares if share.share_pct > 0)
 

@@ -17,6 +17,13 @@ from tests.unit.hostile import FOREIGN
 LOW = MEDIUM.model_copy(update={"severity": Severity.LOW})
 
 
+OWN: dict[str, Any] = {
+    "operation_type": "WRITE",
+    "weight_pct": 20,
+    "sql": "DELETE FROM {table} WHERE id = ?",
+}
+
+
 def changed(**changes: object) -> tuple[Difference, ...]:
     """What differs when the facts of the examples have *changes*."""
     return differences(facts_of(), facts_of().model_copy(update=changes))
@@ -51,6 +58,7 @@ def rated(figure: float | None) -> Cost:
         {"load_mode": "QPS", "target_qps": 100},
         {"custom_point_lookup_pct": 70, "custom_update_pct": 10},
         {"custom_point_lookup_query": "SELECT 1"},
+        {"custom_range_scan_pct": 0, "generic_queries": [OWN]},
         {"postgres_instance_size": "STANDARD_M"},
         {"a_key_of_another_backend": 1},
         {"arrivals": "CONSTANT"},
@@ -70,6 +78,29 @@ def rated(figure: float | None) -> Cost:
 )
 def test_another_configuration_is_another_question(change: dict[str, Any]) -> None:
     assert facts_of(config_of(**change)).digest != facts_of().digest
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"label": "clean up"},
+        {"parameters": [1]},
+        {"parameters": [{"column": "id"}]},
+        {"parameters": [{"a form of another backend": 1}]},
+        {"operation_type": "READ"},
+    ],
+    ids=str,
+)
+def test_another_label_or_parameter_of_a_statement_is_another_question(
+    change: dict[str, Any],
+) -> None:
+    plain, other = (
+        facts_of(config_of(custom_range_scan_pct=0, generic_queries=[own]))
+        for own in (OWN, OWN | change)
+    )
+    assert plain.digest != other.digest
+    (difference,) = differences(plain, other)
+    assert difference.name == "generic queries"
 
 
 @pytest.mark.parametrize(

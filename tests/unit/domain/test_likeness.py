@@ -139,5 +139,22 @@ def test_several_statements_of_ones_own_are_told_one_after_the_other() -> None:
     assert caution.values == ("SELECT 1; SELECT 2", "the built-in ones")
 
 
+def test_what_a_statement_of_ones_own_is_bound_to_is_told_with_it() -> None:
+    one, other = (
+        config_of(
+            custom_range_scan_pct=0,
+            generic_queries=[
+                {"operation_type": "READ", "weight_pct": 20, "sql": "SELECT ?", "parameters": given}
+            ],
+        )
+        for given in ([{"key": True}], [5])
+    )
+    (caution,) = cautions([one, other])
+    assert caution == Caution(
+        kind=CautionKind.STATEMENTS,
+        values=('SELECT ? with {"key":true}', 'SELECT ? with {"value":5}'),
+    )
+
+
 def test_every_kind_is_told() -> None:
     assert list(TELLERS) == list(CautionKind)
