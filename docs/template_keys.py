@@ -81,6 +81,7 @@ MEANINGS: dict[str, str] = {
     "operation_type": "Whether it reads or writes.",
     "weight_pct": "Its share of the workload.",
     "sql": "The statement.",
+    "parameters": "What its parameters are bound to; none means the key columns.",
 } | {
     f"target_{kind}_{figure}": f"Objective for {kinds}: {meaning}."
     for kind, kinds in OBJECTIVE_KINDS.items()
@@ -108,7 +109,7 @@ def _values(field: Schema, schema: Schema) -> str:
     if field["type"] == "boolean":
         return "`true`, `false`"
     if field["type"] == "array":
-        return f"list, at most {field['maxItems']}"
+        return f"list, at most {field['maxItems']:,}"
     if field["type"] == "string":
         return f"text, at most {field['maxLength']:,} characters"
     return _range(field)

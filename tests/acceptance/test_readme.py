@@ -70,7 +70,7 @@ def test_every_snippet_for_a_host_launches_the_server_of_mcp_json() -> None:
 def test_every_body_in_the_page_on_templates_is_accepted() -> None:
     drafts = TypeAdapter[TemplateDraft | ConnectionDraft](TemplateDraft | ConnectionDraft)
     bodies = [drafts.validate_json(body) for body in fences(ROOT / "docs/templates.md", "json")]
-    assert [type(body) for body in bodies] == [TemplateDraft] * 2 + [ConnectionDraft] * 2
+    assert [type(body) for body in bodies] == [TemplateDraft] * 3 + [ConnectionDraft] * 2
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the page saves templates with curl")

@@ -22,7 +22,8 @@ from benchgate.backend.drivers.port import (
 )
 from benchgate.domain.arrivals import Arrivals
 from benchgate.domain.failures import FailureKind
-from benchgate.domain.templates import WRITES, QueryKind, QueryShare, TableType
+from benchgate.domain.parameters import parameters_of
+from benchgate.domain.templates import WRITES, Operation, QueryKind, QueryShare, TableType
 from tests.integration.servers import PostgresServer
 from tests.integration.snowflakes import PASSWORD, WAREHOUSE, SnowflakeServer
 from tests.unit.backend.scripted import growing_pauses
@@ -149,15 +150,18 @@ class Notes:
         self.failures: list[tuple[QueryKind | None, FailureKind, str]] = []
         self.connections = 0
         self._meters = {kind: Meter() for kind in QueryKind}
+        self._own_writes = Meter()
         self._lock = threading.Lock()
 
     @property
     def answered(self) -> list[QueryKind]:
         """The kind of each operation that was answered, kind by kind."""
-        return [kind for kind, meter in self._meters.items() for _ in meter.service_ns]
+        meters = [*self._meters.items(), (QueryKind.GENERIC_SQL, self._own_writes)]
+        return [kind for kind, meter in meters for _ in meter.service_ns]
 
-    def meter(self, kind: QueryKind) -> Meter:
-        return self._meters[kind]
+    def meter(self, kind: QueryKind, *, writes: bool = False) -> Meter:
+        is_own_write = writes and kind is QueryKind.GENERIC_SQL
+        return self._own_writes if is_own_write else self._meters[kind]
 
     def failed(self, kind: QueryKind | None, failure: FailureKind, message: str) -> None:
         self.failures.append((kind, failure, message))
@@ -190,6 +194,17 @@ class LedCourse:
 def share(kind: QueryKind, share_pct: float, sql: str | None = None) -> QueryShare:
     """A part of a workload."""
     return QueryShare(kind=kind, share_pct=share_pct, writes=kind in WRITES, sql=sql)
+
+
+def own(operation: Operation, sql: str, *parameters: object, share_pct: float = 100) -> QueryShare:
+    """The same of a statement of a person's own, with what its template binds it to."""
+    return QueryShare(
+        kind=QueryKind.GENERIC_SQL,
+        share_pct=share_pct,
+        writes=operation is Operation.WRITE,
+        sql=sql,
+        parameters=parameters_of(parameters),
+    )
 
 
 ALL_KINDS = (

@@ -10,7 +10,7 @@ from benchgate.backend.drivers.catalog import driver_for
 from benchgate.backend.drivers.port import Removal, SessionsEnded
 from benchgate.domain.arrivals import Arrivals, Spacing, due
 from benchgate.domain.failures import FailureKind
-from benchgate.domain.templates import FILE_TABLES, QueryKind, QueryShare, TableType
+from benchgate.domain.templates import FILE_TABLES, Operation, QueryKind, QueryShare, TableType
 from benchgate.errors import DatabaseError, InvalidInput
 from tests.integration.databases import (
     ALL_KINDS,
@@ -20,6 +20,7 @@ from tests.integration.databases import (
     assignment,
     driven,
     only,
+    own,
     share,
     until,
 )
@@ -168,7 +169,6 @@ async def test_a_name_made_of_sql_stays_a_name(database: Database) -> None:
         (LOOKUP, "DELETE FROM {table}", "begins with DELETE"),
         (SCAN, "WITH d AS (DELETE FROM {table} RETURNING 1) SELECT 1", "holds DELETE FROM"),
         (LOOKUP, "SELECT 1; DROP TABLE {table}", "POINT_LOOKUP cannot be used"),
-        (QueryKind.GENERIC_SQL, "SELECT 1", "GENERIC_SQL is not driven"),
     ],
 )
 async def test_a_statement_that_cannot_be_meant_is_refused(
@@ -205,6 +205,8 @@ async def test_a_write_is_found_where_only_the_database_sees_it(database: Databa
     for sql in READS_OTHERWISE[target.table_type]:
         with pytest.raises(InvalidInput, match="POINT_LOOKUP would delete rows"):
             await driver_for(target.table_type).check(target, only(LOOKUP, sql))
+        with pytest.raises(InvalidInput, match="GENERIC_SQL would delete rows"):
+            await driver_for(target.table_type).check(target, (own(Operation.READ, sql),))
     assert database.sql("SELECT count(*) FROM orders") == "500"
 
 

@@ -7,6 +7,7 @@ Of the contract of the drivers, these cases cannot be carried, and have a counte
 * the survey, because a server of Snowflake's is on no machine of ours and does not say who may
   make a copy;
 * the scratch copy, because Snowflake's standard tables have no unique indexes;
+* what a statement of one's own is refused for, for its words of syntax errors;
 * a write that only the database sees, because Snowflake has no statement that hides one in a WITH.
 """
 
@@ -23,6 +24,7 @@ from benchgate.domain.failures import FailureKind
 from benchgate.domain.templates import QueryKind, TableType
 from benchgate.errors import DatabaseError, InvalidInput
 from tests.integration import test_drivers as contract
+from tests.integration import test_drivers_own_sql as own_sql
 from tests.integration.databases import (
     ALL_KINDS,
     Notes,
@@ -61,6 +63,10 @@ CARRIED = (
     contract.test_no_session_of_a_run_is_left,
     contract.test_nothing_that_lacks_the_mark_of_a_scratch_copy_is_dropped,
     contract.test_rows_are_counted_whether_they_are_read_or_written,
+    own_sql.test_a_statement_of_ones_own_reads_with_what_its_template_gives,
+    own_sql.test_a_statement_of_ones_own_writes_and_its_rows_are_written_ones,
+    own_sql.test_checking_a_write_of_ones_own_runs_nothing,
+    own_sql.test_numbers_texts_and_truths_are_bound_as_they_are,
 )
 globals().update({test.__name__: test for test in CARRIED})
 
@@ -114,7 +120,6 @@ async def test_a_name_is_looked_for_as_it_is_written_before_it_is_in_upper_case(
         (LOOKUP, "DELETE FROM {table}", "begins with DELETE"),
         (LOOKUP, "SELECT 1; DROP TABLE {table}", "POINT_LOOKUP cannot be used.*statement count 2"),
         (LOOKUP, "SELECT 1 -- \r; DELETE FROM {table}", "cannot be used|would delete|of another"),
-        (QueryKind.GENERIC_SQL, "SELECT 1", "GENERIC_SQL is not driven"),
     ],
 )
 async def test_a_statement_that_cannot_be_used_is_refused(

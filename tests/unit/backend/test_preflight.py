@@ -102,6 +102,20 @@ async def test_a_table_without_a_key_is_said(http: httpx.AsyncClient, tmp_path: 
     assert warning["title"] == "Table Has No Primary Key"
 
 
+async def test_without_a_key_a_statement_of_ones_own_lies_at_itself(
+    http: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    path = tmp_path / "keyless.db"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("CREATE TABLE orders (customer TEXT)")
+        database.execute("INSERT INTO orders VALUES ('somebody')")
+    own = {"operation_type": "READ", "weight_pct": 100, "sql": "SELECT * FROM {table} WHERE a = ?"}
+    body = draft(path, custom_point_lookup_pct=0, generic_queries=[own])
+    (warning,) = await warnings(http, body)
+    assert warning["title"] == "Statement Cannot Be Used"
+    assert "does not say what they are bound to" in warning["message"]
+
+
 async def test_sql_that_cannot_be_prepared_is_said(http: httpx.AsyncClient, tmp_path: Path) -> None:
     sql = "SELECT nothing_like_it FROM {table} WHERE id = ?"
     (warning,) = await warnings(http, draft(orders(tmp_path), custom_point_lookup_query=sql))

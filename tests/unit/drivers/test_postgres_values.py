@@ -9,8 +9,9 @@ from psycopg.postgres import types
 
 from benchgate.backend.drivers.layouts import Dialect, Field, Layout
 from benchgate.backend.drivers.operations import Place, Pool, mix, seeded
-from benchgate.backend.drivers.postgres.values import Sent, Verbatim, model, sending, sent
+from benchgate.backend.drivers.postgres.values import Sent, Verbatim, as_text, model, sending, sent
 from benchgate.backend.drivers.statements import statements_of
+from benchgate.domain.parameters import Scalar, parameters_of
 from benchgate.domain.templates import QueryKind, QueryShare
 
 LAYOUT = Layout(
@@ -83,6 +84,38 @@ def test_where_nothing_fresh_can_be_made_the_old_value_is_sent() -> None:
 )
 def test_a_fresh_value_is_sent_as_the_server_reads_it(value: object, text: Sent) -> None:
     assert sent(value, Transformer()) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, None),
+        (True, b"true"),
+        (False, b"false"),
+        (-5, b"-5"),
+        (2**70, str(2**70).encode()),
+        (0.1, b"0.1"),
+        (1e300, b"1e+300"),
+        ("it's ä", "it's ä".encode()),
+    ],
+)
+def test_what_a_template_gives_is_sent_as_text(value: Scalar, text: Sent) -> None:
+    assert as_text(value) == text
+
+
+def test_what_a_template_says_is_sent_beside_what_was_sampled() -> None:
+    share = QueryShare(
+        kind=QueryKind.GENERIC_SQL,
+        share_pct=100,
+        writes=True,
+        sql="UPDATE {table} SET note = $1, code = $2 WHERE id = $3",
+        parameters=parameters_of([{"column": "note"}, {"min": 5, "max": 5}, {"key": True}]),
+    )
+    (statement,) = statements_of((share,), LAYOUT)
+    place = Place(ordinal=0, among=1, generator=seeded(1))
+    pool = Pool(keys=[(b"17",)], values=[(b"{}",)])
+    (operation,) = mix([statement], LAYOUT, pool=pool, place=place, written=as_text)
+    assert sending(statement, LAYOUT, operation.bind)() == (b"{}", b"5", b"17")
 
 
 @pytest.mark.parametrize(

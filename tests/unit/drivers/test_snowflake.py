@@ -7,7 +7,8 @@ from benchgate.backend.drivers.layouts import Dialect, Field, Layout
 from benchgate.backend.drivers.port import ConnectionReference, Target
 from benchgate.backend.drivers.snowflake.client import execute, failure_of, refusal_of
 from benchgate.backend.drivers.snowflake.table import literal
-from benchgate.backend.drivers.statements import refuse_writes_beside_copy, statements_of
+from benchgate.backend.drivers.statements import statements_of
+from benchgate.backend.drivers.wording import refuse_writes_beside_copy
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.templates import QueryKind, QueryShare, TableType
 from benchgate.errors import InvalidInput

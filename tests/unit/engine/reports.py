@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from benchgate.backend.engine.histograms import LatencyHistogram
 from benchgate.backend.engine.messages import FailureCount, KindCounts, Punctuality, Report
 from benchgate.domain.failures import FailureKind
-from benchgate.domain.templates import QueryKind
+from benchgate.domain.templates import WRITES, QueryKind
 
 LOOKUP, INSERT = QueryKind.POINT_LOOKUP, QueryKind.INSERT
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -26,9 +26,11 @@ def counts(
     *,
     responses_ms: Sequence[float] | None = None,
     rows: int = 0,
+    writes: bool | None = None,
 ) -> KindCounts:
     return KindCounts(
         kind=kind,
+        writes=kind in WRITES if writes is None else writes,
         service=histogram_of(latencies_ms).counts,
         response=None if responses_ms is None else histogram_of(responses_ms).counts,
         rows=rows,

@@ -6,7 +6,7 @@ from benchgate.backend.engine.accounts import parted
 from benchgate.backend.engine.ledger import DEAD_AFTER_S, Ledger
 from benchgate.backend.engine.messages import Punctuality
 from benchgate.domain.runs import LiveMetrics
-from benchgate.domain.templates import TableType
+from benchgate.domain.templates import QueryKind, TableType
 from tests.unit.engine.reports import (
     INSERT,
     LOOKUP,
@@ -242,6 +242,18 @@ def test_each_kind_has_its_own_figures() -> None:
     assert inserts.response is not None
     assert inserts.response.p99_ms == pytest.approx(900, rel=1e-3)
     assert inserts.service.max_ms == pytest.approx(5, rel=1e-3)
+
+
+def test_statements_of_ones_own_are_one_kind_that_reads_and_writes() -> None:
+    sums = ledger()
+    kinds = (
+        counts(QueryKind.GENERIC_SQL, [1], rows=7),
+        counts(QueryKind.GENERIC_SQL, [3], rows=2, writes=True),
+    )
+    sums.enter(0, report(1, kinds=kinds))
+    (own,) = sums.measured.kinds(1.0)
+    assert (own.total_queries, own.rows_read, own.rows_written) == (2, 7, 2)
+    assert own.service.max_ms == pytest.approx(3, rel=1e-3)
 
 
 def test_an_open_loop_is_judged_by_what_a_user_would_have_waited() -> None:

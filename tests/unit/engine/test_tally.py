@@ -3,7 +3,10 @@ import pytest
 from benchgate.backend.engine.histograms import LatencyHistogram
 from benchgate.backend.engine.tally import Tally
 from benchgate.domain.failures import FailureKind
+from benchgate.domain.templates import QueryKind
 from tests.unit.engine.reports import INSERT, LOOKUP, MS_NS, NOON
+
+OWN = QueryKind.GENERIC_SQL
 
 
 def answered(tally: Tally, *service_ms: float, response_ms: float | None = None) -> None:
@@ -30,6 +33,19 @@ def test_a_tally_reports_everything_once() -> None:
     assert (taken.last_message, taken.connections, taken.punctuality) == ("second", 2, None)
     empty = tally.take()
     assert (empty.kinds, empty.failures, empty.last_message) == ((), (), None)
+
+
+def test_a_persons_own_statements_are_one_kind_whose_writes_are_told_apart() -> None:
+    tally = Tally()
+    for writes, rows in ((False, 3), (True, 5)):
+        meter = tally.meter(OWN, writes=writes)
+        meter.rows.append(rows)
+        meter.service_ns.append(MS_NS)
+    assert [(one.kind, one.writes, one.rows) for one in tally.take().kinds] == [
+        (OWN, False, 3),
+        (OWN, True, 5),
+    ]
+    assert tally.meter(INSERT) is tally.meter(INSERT, writes=True)
 
 
 def test_folding_often_changes_nothing() -> None:

@@ -23,6 +23,7 @@ from tests.unit.tree import ROOT
 
 LOW, MEDIUM, HIGH = Severity.LOW, Severity.MEDIUM, Severity.HIGH
 IN_PLACE: dict[str, Any] = {"write_target": "IN_PLACE"}
+OWN_DELETE = {"operation_type": "WRITE", "weight_pct": 10, "sql": "DELETE FROM {table}"}
 OWN = "UPDATE {table} SET a = 1 WHERE id = ?"
 BESIDE = "UPDATE public.orders SET a = 1 WHERE id = ?"
 GB = 1_000_000_000
@@ -90,6 +91,30 @@ def test_every_statement_that_goes_past_the_copy_is_named() -> None:
     (warning,) = in_place(config)
     assert warning.details["operations"] == ["INSERT", "UPDATE"]
     assert "The SQL of INSERT and UPDATE names its table itself" in warning.message
+
+
+def test_a_statement_of_ones_own_that_goes_past_the_copy_is_named_by_its_label() -> None:
+    own = OWN_DELETE | {"sql": "DELETE FROM orders", "label": "clean up"}
+    (warning,) = in_place(config_of(custom_point_lookup_pct=70, generic_queries=[own]))
+    assert (warning.severity, warning.title) == PAST
+    assert "The SQL of GENERIC_SQL (clean up) names its table itself" in warning.message
+
+
+EMPTIED = (MEDIUM, "Deletes May Run the Table Empty")
+
+
+def test_deletes_may_run_the_copy_or_the_table_empty() -> None:
+    own = {"custom_point_lookup_pct": 70, "generic_queries": [OWN_DELETE]}
+    copy, warning = told(config_of(**own))
+    assert severities([copy, warning]) == [COPY, EMPTIED]
+    assert warning.message.startswith("The scratch copy loses rows to 10% of the workload")
+    assert warning.details["delete_percentage"] == 10
+    (warning,) = told(config_of(**own, **IN_PLACE))
+    assert warning.message.startswith("The table bench.public.orders loses rows")
+    reading = OWN_DELETE | {"sql": "UPDATE {table} SET a = 'DELETE'"}
+    assert severities(told(config_of(custom_point_lookup_pct=70, generic_queries=[reading]))) == [
+        COPY
+    ]
 
 
 COPY = (LOW, "Writes Go to a Scratch Copy")

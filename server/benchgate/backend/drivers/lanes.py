@@ -293,11 +293,11 @@ class Lane:
 
     def _turns(self, session: Session) -> list[Turn]:
         """The operations in their shares, each as what the loops below need of it."""
-        meters = {kind: self._setting.recorder.meter(kind) for kind in QueryKind}
         made: dict[int, Turn] = {}
+        meter_of = self._setting.recorder.meter
         for operation in self._seat.operations:
             if operation.number not in made:
-                meter = meters[operation.kind]
+                meter = meter_of(operation.kind, writes=operation.writes)
                 made[operation.number] = (
                     operation.kind,
                     operation.bind,

@@ -153,8 +153,11 @@ class Recorder(Protocol):
     # The part of it that is the generator's own: it woke late although a connection was free.
     oversleep_ns: list[int]
 
-    def meter(self, kind: QueryKind) -> Meter:
-        """Where operations of *kind* are counted; always the same object."""
+    def meter(self, kind: QueryKind, *, writes: bool = False) -> Meter:
+        """Where operations of *kind* are counted; always the same object.
+
+        Statements of a person's own are one kind: *writes* tells those apart that write.
+        """
         ...
 
     def failed(self, kind: QueryKind | None, failure: FailureKind, message: str) -> None:

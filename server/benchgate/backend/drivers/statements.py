@@ -10,7 +10,8 @@ as `$1`, `$2`, … in any database. They are bound by the kind of the query:
 * RANGE_SCAN: the key columns, then, if there is one more and the key is an integer, key + 100;
 * INSERT: all columns in table order, or all that the database does not generate itself;
 * UPDATE: a value for the first column that is neither part of a key nor generated, then the key
-  columns; or the key columns alone.
+  columns; or the key columns alone;
+* GENERIC_SQL: what the template gives, or the key columns where it gives nothing.
 
 A statement without parameters is possible for every kind.
 """
@@ -19,9 +20,11 @@ import re
 from collections.abc import Collection
 from enum import StrEnum
 
+from benchgate.backend.drivers.draws import counted, draws_of
 from benchgate.backend.drivers.layouts import Dialect, Layout, quoted
-from benchgate.domain.templates import WRITES, QueryKind, QueryShare
-from benchgate.domain.text import one_line
+from benchgate.backend.drivers.wording import TOKEN, check_meaning, either
+from benchgate.domain.parameters import Known
+from benchgate.domain.templates import QueryKind, QueryShare
 from benchgate.domain.values import Value
 from benchgate.errors import InvalidInput
 
@@ -29,45 +32,6 @@ SCAN_ROWS = 100
 
 # What stands before the number of a parameter, where it is not a dollar.
 PLACE_MARKS = {Dialect.SQLITE: "?", Dialect.SNOWFLAKE: ":"}
-
-# What lies in literals, quoted names and comments is no parameter and no keyword.
-TOKEN = re.compile(
-    r"""
-    (?P<skip>
-        (?<!\w)[eE]'(?:[^'\\]|\\.|'')*'
-      | '(?:[^']|'')*'
-      | "(?:[^"]|"")*"
-      | `[^`]*`
-      | --[^\n]*
-      | /\*.*?\*/
-      | (?<!\w)\$(?P<tag>(?:[A-Za-z_]\w*)?)\$.*?\$(?P=tag)\$
-    )
-  | (?P<numbered>(?<!\w)[$?](?P<number>\d+))
-  | (?P<bare>\?)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-
-# A person says yes to "80% point lookups": no statement may do something else under that name.
-FIRST_WORDS = {
-    QueryKind.POINT_LOOKUP: frozenset({"SELECT", "WITH", "VALUES", "TABLE"}),
-    QueryKind.RANGE_SCAN: frozenset({"SELECT", "WITH", "VALUES", "TABLE"}),
-    QueryKind.INSERT: frozenset({"INSERT", "WITH", "REPLACE"}),
-    QueryKind.UPDATE: frozenset({"UPDATE", "WITH"}),
-}
-
-# The same for what a WITH can hide behind its first word. This much shows in the text; what is
-# hidden from us, because a database reads quotes and comments otherwise, `refuse_misnamed` finds.
-HIDDEN_WRITES = {
-    QueryKind.POINT_LOOKUP: re.compile(r"\b(INTO|DELETE\s+FROM|UPDATE\b.*\bSET)\b", re.I | re.S),
-    QueryKind.RANGE_SCAN: re.compile(r"\b(INTO|DELETE\s+FROM|UPDATE\b.*\bSET)\b", re.I | re.S),
-    QueryKind.INSERT: re.compile(r"\b(DELETE\s+FROM|INSERT\s+OVERWRITE)\b", re.I),
-    QueryKind.UPDATE: re.compile(r"\bDELETE\s+FROM\b", re.I),
-}
-
-
-# A table to write to that is not left to the place holder.
-WRITTEN_BY_NAME = re.compile(r"\b(INTO|UPDATE)\b(?!\s+\{table\})", re.I)
 
 
 class Deed(StrEnum):
@@ -79,8 +43,9 @@ class Deed(StrEnum):
     MERGE = "merge"  # the database does not say whether one deletes
 
 
-# An INSERT may update on conflict, an UPDATE may keep a journal.
+# An INSERT may update on conflict, an UPDATE may keep a journal; a person's own write may do all.
 DEEDS_OF_WRITES = frozenset({Deed.INSERT, Deed.UPDATE})
+DEEDS_OF_OWN_WRITES = frozenset(Deed)
 
 
 class Binding(StrEnum):
@@ -91,17 +56,21 @@ class Binding(StrEnum):
     KEY_AND_UPPER = "key and upper bound"
     VALUE_AND_KEY = "value and key"
     ROW = "row"
+    GIVEN = "as the template says"
 
 
 class Statement(Value):
     """One kind of operation, ready to be prepared."""
 
     kind: QueryKind
+    name: str  # in messages
     share_pct: float
+    writes: bool
     sql: str
     binding: Binding
     parameters: int
     columns: tuple[str, ...] = ()  # those that a ROW binds, in the order of the parameters
+    draws: tuple[Known, ...] = ()  # what it binds as it is GIVEN, likewise
 
 
 def statements_of(workload: tuple[QueryShare, ...], layout: Layout) -> tuple[Statement, ...]:
@@ -113,52 +82,33 @@ def statements_of(workload: tuple[QueryShare, ...], layout: Layout) -> tuple[Sta
     return tuple(_statement(share, layout) for share in workload)
 
 
-def refuse_misnamed(kind: QueryKind, deeds: Collection[Deed]) -> None:
-    """Refuse a statement of *kind* that does more than the name of its kind says.
+def refuse_misnamed(statement: Statement, deeds: Collection[Deed]) -> None:
+    """Refuse a *statement* that does more than its kind says.
 
     Raises:
         InvalidInput: it does; the message says what.
     """
-    allowed = DEEDS_OF_WRITES if kind in WRITES else frozenset[Deed]()
-    beyond = sorted(set(deeds) - allowed)
+    beyond = sorted(set(deeds) - _allowed(statement))
     if beyond:
         raise InvalidInput(
-            f"The SQL of {kind} would {beyond[0]} rows, which that kind does not do.",
+            f"The SQL of {statement.name} would {beyond[0]} rows, which that kind does not do.",
             hint="Give the statement under the kind that says what it does.",
         )
 
 
-def writes_by_name(share: QueryShare) -> bool:
-    """Whether the SQL of a write names another table than `{table}` to write to."""
-    return share.writes and bool(WRITTEN_BY_NAME.search(_visible(share.sql or "")))
-
-
-def refuse_writes_beside_copy(workload: Collection[QueryShare]) -> None:
-    """Refuse writes that name their table themselves, and so may miss the scratch copy.
-
-    For databases in which the copy lies beside the table.
-
-    Raises:
-        InvalidInput: the SQL of a write names another table than `{table}` to write to.
-    """
-    for share in workload:
-        if writes_by_name(share):
-            raise InvalidInput(
-                f"The SQL of {share.kind} names the table that it writes to, and so would write "
-                "to the table itself instead of its scratch copy.",
-                hint="Write {table} in its place, or choose write_target IN_PLACE.",
-            )
+def _allowed(statement: Statement) -> frozenset[Deed]:
+    if not statement.writes:
+        return frozenset()
+    is_own = statement.kind is QueryKind.GENERIC_SQL
+    return DEEDS_OF_OWN_WRITES if is_own else DEEDS_OF_WRITES
 
 
 def _statement(share: QueryShare, layout: Layout) -> Statement:
-    if share.kind not in FIRST_WORDS:
-        raise InvalidInput(
-            f"{share.kind} is not driven by this backend yet.",
-            hint="Give the statement as the SQL of a point lookup, range scan, insert or update.",
-        )
     if share.sql is None:
         return _default(share, layout)
     sql, parameters = _parse(share, layout)
+    if share.kind is QueryKind.GENERIC_SQL:
+        return _given(share, layout, sql=sql, parameters=parameters)
     return _bound(share, layout, sql=sql, parameters=parameters)
 
 
@@ -174,7 +124,9 @@ def _default(share: QueryShare, layout: Layout) -> Statement:
     binding = Binding.VALUE_AND_KEY if share.kind is QueryKind.UPDATE else Binding.KEY
     return Statement(
         kind=share.kind,
+        name=share.name,
         share_pct=share.share_pct,
+        writes=share.writes,
         sql=_default_sql(share.kind, layout),
         binding=binding,
         parameters=len(layout.key) + (binding is Binding.VALUE_AND_KEY),
@@ -219,7 +171,9 @@ def _default_insert(share: QueryShare, layout: Layout) -> Statement:
     values = f"({names}) VALUES ({places})" if columns else "DEFAULT VALUES"
     return Statement(
         kind=share.kind,
+        name=share.name,
         share_pct=share.share_pct,
+        writes=share.writes,
         sql=f"INSERT INTO {layout.name} {values}",
         binding=Binding.ROW if columns else Binding.NOTHING,
         parameters=len(columns),
@@ -243,14 +197,14 @@ def _place(dialect: Dialect, number: int) -> str:
 def _parse(share: QueryShare, layout: Layout) -> tuple[str, int]:
     """A template's own SQL in the database's own notation, and how many parameters it has."""
     template = (share.sql or "").replace("{table}", layout.name)
-    _check_meaning(share.kind, template)
+    check_meaning(share, template)
     numbers = [int(n) for m in TOKEN.finditer(template) if (n := m["number"])]
     # Beside numbered parameters a question mark can only be an operator of PostgreSQL's.
     if numbers and layout.dialect is Dialect.POSTGRES:
         return _renumbered(template, layout.dialect), max(numbers)
     bare = sum(1 for match in TOKEN.finditer(template) if match["bare"])
     if numbers and bare:
-        raise InvalidInput(f"The SQL of {share.kind} mixes ? with numbered parameters.")
+        raise InvalidInput(f"The SQL of {share.name} mixes ? with numbered parameters.")
     return _renumbered(template, layout.dialect), max(numbers, default=bare)
 
 
@@ -270,37 +224,13 @@ def _renumbered(template: str, dialect: Dialect) -> str:
     return TOKEN.sub(replace, template)
 
 
-def _check_meaning(kind: QueryKind, template: str) -> None:
-    visible = _visible(template)
-    word = re.search(r"[A-Za-z]+", visible)
-    found = word[0].upper() if word else one_line(template, 40)
-    if found not in FIRST_WORDS[kind]:
-        raise InvalidInput(
-            f"The SQL of {kind} begins with {found or 'nothing'}; "
-            f"it has to begin with {_either(sorted(FIRST_WORDS[kind]))}.",
-            hint="Give the statement under the kind that says what it does.",
-        )
-    hidden = HIDDEN_WRITES[kind].search(visible)
-    if hidden:
-        raise InvalidInput(
-            f"The SQL of {kind} holds {' '.join(hidden[0].split()).upper()[:40]}, "
-            "which that kind does not do.",
-            hint="Give the statement under the kind that says what it does.",
-        )
-
-
-def _visible(template: str) -> str:
-    """*template* without what lies in literals, quoted names and comments."""
-    return TOKEN.sub(lambda match: " " if match["skip"] else match[0], template)
-
-
 def _bound(share: QueryShare, layout: Layout, *, sql: str, parameters: int) -> Statement:
     """*sql* with what its parameters are bound to, which their number decides."""
     allowed = _bindings(share.kind, layout)
     if parameters not in allowed:
         raise InvalidInput(
-            f"The SQL of {share.kind} has {_counted(parameters)}; on {layout.name} "
-            f"it can have {_either([str(number) for number in sorted(allowed)])}.",
+            f"The SQL of {share.kind} has {counted(parameters)}; on {layout.name} "
+            f"it can have {either([str(number) for number in sorted(allowed)])}.",
             hint=(
                 "Parameters are bound by kind: a lookup to the key columns, an insert to all "
                 "columns, an update to a new value and the key columns."
@@ -312,11 +242,28 @@ def _bound(share: QueryShare, layout: Layout, *, sql: str, parameters: int) -> S
         columns = layout.names if parameters == len(layout.names) else layout.insertable
     return Statement(
         kind=share.kind,
+        name=share.name,
         share_pct=share.share_pct,
+        writes=share.writes,
         sql=sql,
         binding=binding,
         parameters=parameters,
         columns=columns,
+    )
+
+
+def _given(share: QueryShare, layout: Layout, *, sql: str, parameters: int) -> Statement:
+    """*sql* with what its parameters are bound to, which the template says."""
+    draws = draws_of(share, layout, parameters=parameters)
+    return Statement(
+        kind=share.kind,
+        name=share.name,
+        share_pct=share.share_pct,
+        writes=share.writes,
+        sql=sql,
+        binding=Binding.GIVEN if draws else Binding.NOTHING,
+        parameters=parameters,
+        draws=draws,
     )
 
 
@@ -333,13 +280,3 @@ def _bindings(kind: QueryKind, layout: Layout) -> dict[int, Binding]:
         if kind is QueryKind.UPDATE and layout.value_column is not None:
             by_number[keys + 1] = Binding.VALUE_AND_KEY
     return by_number | {0: Binding.NOTHING}
-
-
-def _counted(parameters: int) -> str:
-    return f"{parameters} parameter{'' if parameters == 1 else 's'}"
-
-
-def _either(words: list[str]) -> str:
-    """*words* as a choice: "a", "a or b", "a, b or c"."""
-    *others, last = words
-    return f"{', '.join(others)} or {last}" if others else last

@@ -10,7 +10,7 @@ from benchgate.backend.engine.histograms import LatencyHistogram, merged
 from benchgate.backend.engine.messages import Report
 from benchgate.domain.objectives import KindFigures, LatencyFigures
 from benchgate.domain.runs import Summary
-from benchgate.domain.templates import WRITES, QueryKind
+from benchgate.domain.templates import QueryKind
 
 PERCENT = 100.0
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9, 99.99, 100.0)
@@ -22,14 +22,16 @@ class Account:
 
     service: LatencyHistogram = field(default_factory=LatencyHistogram)
     response: LatencyHistogram = field(default_factory=LatencyHistogram)
-    rows: int = 0
+    rows_read: int = 0
+    rows_written: int = 0
     failed: int = 0
 
     def add(self, other: "Account") -> None:
         """Take in all of *other*."""
         self.service.merge(other.service)
         self.response.merge(other.response)
-        self.rows += other.rows
+        self.rows_read += other.rows_read
+        self.rows_written += other.rows_written
         self.failed += other.failed
 
     @property
@@ -52,7 +54,10 @@ class Accounts:
             account.service.enter(counts.service)
             if counts.response is not None:
                 account.response.enter(counts.response)
-            account.rows += counts.rows
+            if counts.writes:
+                account.rows_written += counts.rows
+            else:
+                account.rows_read += counts.rows
         for failure in report.failures:
             if failure.kind is None:
                 self.unkind_failed += failure.count
@@ -120,8 +125,8 @@ def _figures(kind: QueryKind, account: Account, seconds: float) -> KindFigures:
         qps=round(account.service.count / seconds, 1),
         service=latency_figures(account.service),
         response=latency_figures(account.response) if account.response.count else None,
-        rows_read=0 if kind in WRITES else account.rows,
-        rows_written=account.rows if kind in WRITES else 0,
+        rows_read=account.rows_read,
+        rows_written=account.rows_written,
     )
 
 

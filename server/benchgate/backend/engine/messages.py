@@ -61,9 +61,13 @@ class Ready(Value):
 
 
 class KindCounts(Value):
-    """The operations of one kind that were answered; latencies are histograms."""
+    """The operations of one kind that were answered; latencies are histograms.
+
+    Of a person's own statements those that write are told apart.
+    """
 
     kind: QueryKind
+    writes: bool = False
     service: Counts
     response: Counts | None = None  # of an open loop
     rows: int = 0

@@ -29,7 +29,7 @@ from benchgate.domain.preflight import (
     report,
     warnings_of,
 )
-from benchgate.domain.templates import LoadMode, TableType, TemplateConfig
+from benchgate.domain.templates import LoadMode, QueryKind, TableType, TemplateConfig
 from benchgate.domain.text import one_line
 from benchgate.errors import BenchgateError, DatabaseError, InvalidInput, MissingExtra, NotFound
 
@@ -98,7 +98,7 @@ class Preflight:
         try:
             await driver.check(target, config.workload)
         except InvalidInput as exc:
-            warnings.append(_warning(exc, config, title=_title(shape)))
+            warnings.append(_warning(exc, config, title=_title(shape, config)))
         return warnings + unseen + advice(RULES, look)
 
     async def _surveyed(
@@ -128,11 +128,12 @@ def _missing_credential(target: Target) -> str | None:
     return credentials.missing(target.connection) if target.connection else None
 
 
-def _title(shape: TableShape) -> str:
+def _title(shape: TableShape, config: TemplateConfig) -> str:
     """What a refused statement most likely lies at."""
     if not shape.has_rows:
         return "Table Is Empty"
-    return "Statement Cannot Be Used" if shape.key else "Table Has No Primary Key"
+    needs_key = any(share.kind is not QueryKind.GENERIC_SQL for share in config.workload)
+    return "Table Has No Primary Key" if needs_key and not shape.key else "Statement Cannot Be Used"
 
 
 def foreseen(config: TemplateConfig) -> list[PreflightWarning]:

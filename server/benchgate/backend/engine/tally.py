@@ -14,7 +14,7 @@ from benchgate.backend.drivers.port import Meter
 from benchgate.backend.engine.histograms import Counts, LatencyHistogram
 from benchgate.backend.engine.messages import FailureCount, KindCounts, Punctuality
 from benchgate.domain.failures import FailureKind
-from benchgate.domain.templates import QueryKind
+from benchgate.domain.templates import WRITES, QueryKind
 from benchgate.domain.text import one_line
 from benchgate.domain.values import Value
 
@@ -84,12 +84,14 @@ class _Account:
         self.rows += sum(rows)
         return count
 
-    def take(self, kind: QueryKind) -> KindCounts | None:
+    def take(self, kind: QueryKind, *, writes: bool) -> KindCounts | None:
         service, rows, self.rows = self.service.take(), self.rows, 0
         response = self.response.take()
         if not service:
             return None
-        return KindCounts(kind=kind, service=service, response=response or None, rows=rows)
+        return KindCounts(
+            kind=kind, writes=writes, service=service, response=response or None, rows=rows
+        )
 
 
 class Tally:
@@ -100,16 +102,18 @@ class Tally:
         self.oversleep_ns: list[int] = []
         self.notices: list[str] = []
         self._clock = clock
-        self._accounts = {kind: _Account() for kind in QueryKind}
+        # Statements of a person's own are the only kind of which some may write and some read.
+        pairs = [(kind, kind in WRITES) for kind in QueryKind] + [(QueryKind.GENERIC_SQL, True)]
+        self._accounts = {pair: _Account() for pair in pairs}
         self._lag, self._oversleep = _Places(self.lag_ns), _Places(self.oversleep_ns)
         self._lock = threading.Lock()  # for what happens seldom
         self._failures: dict[tuple[FailureKind, QueryKind | None], _Group] = {}
         self._last_message: str | None = None
         self._connections = 0
 
-    def meter(self, kind: QueryKind) -> Meter:
-        """Where operations of *kind* are counted."""
-        return self._accounts[kind].meter
+    def meter(self, kind: QueryKind, *, writes: bool = False) -> Meter:
+        """Where operations of *kind* are counted; *writes* is asked of a person's own alone."""
+        return self._accounts[kind, writes or kind in WRITES].meter
 
     def failed(self, kind: QueryKind | None, failure: FailureKind, message: str) -> None:
         """Count one failure; of each group only the first message is kept."""
@@ -148,7 +152,9 @@ class Tally:
             failures, self._failures = self._failures, {}
             last_message, self._last_message = self._last_message, None
             connections = self._connections
-        kinds = [account.take(kind) for kind, account in self._accounts.items()]
+        kinds = [
+            account.take(kind, writes=writes) for (kind, writes), account in self._accounts.items()
+        ]
         punctuality = None if scheduled is None else self._punctuality(scheduled)
         return Counted(
             kinds=tuple(counts for counts in kinds if counts is not None),

@@ -4,14 +4,14 @@ Pure.
 """
 
 from benchgate.backend.drivers.port import NoCopy
-from benchgate.backend.drivers.statements import writes_by_name
+from benchgate.backend.drivers.wording import deletes, writes_by_name
 from benchgate.backend.engine.advice import Look, Rule
 from benchgate.domain.bounds import bound_of
 from benchgate.domain.preflight import PreflightWarning, Severity, about
 from benchgate.domain.templates import (
     FILE_TABLES,
     LoadMode,
-    QueryKind,
+    QueryShare,
     TemplateConfig,
     WriteTarget,
 )
@@ -98,27 +98,31 @@ def _beyond_it(config: TemplateConfig) -> str:
 
 def _named_tables(config: TemplateConfig) -> PreflightWarning | None:
     """SQL that names its table itself cannot be led to the scratch copy."""
-    kinds = _kinds_beside_the_copy(config)
-    if config.write_target is WriteTarget.IN_PLACE or not kinds:
+    beside = _beside_the_copy(config)
+    if config.write_target is WriteTarget.IN_PLACE or not beside:
         return None
+    names = " and ".join(share.name for share in beside)
     return about(
         config,
         severity=Severity.HIGH,
         title="Writes Go Past the Scratch Copy",
         message=(
-            f"The SQL of {' and '.join(kinds)} names its table itself: it would change what it "
-            "names and not the scratch copy, and is refused at the start."
+            f"The SQL of {names} names its table itself: it would change what it names "
+            "and not the scratch copy, and is refused at the start."
         ),
         recommendations=(f"Write {TABLE_PLACEHOLDER} in the SQL in place of the table's name",),
-        details={"operations": kinds, "write_target": config.write_target.value},
+        details={
+            "operations": [share.kind for share in beside],
+            "write_target": config.write_target.value,
+        },
     )
 
 
-def _kinds_beside_the_copy(config: TemplateConfig) -> list[QueryKind]:
+def _beside_the_copy(config: TemplateConfig) -> list[QueryShare]:
     # The copy of a file has all its tables, under their own names.
     if config.table_type in FILE_TABLES:
         return []
-    return [share.kind for share in config.workload if writes_by_name(share)]
+    return [share for share in config.workload if writes_by_name(share)]
 
 
 def _scratch_copy(look: Look) -> PreflightWarning | None:
@@ -157,6 +161,30 @@ def _no_copy(look: Look, reason: NoCopy) -> PreflightWarning:
         ),
         recommendations=(remedy, "Take the writes out of the workload"),
         details={"no_copy": reason.value, "write_target": config.write_target.value},
+    )
+
+
+def _deletions(look: Look) -> PreflightWarning | None:
+    """Rows that are gone are not deleted again: the longer such a load, the less it does."""
+    config = look.config
+    deleting = [share for share in config.workload if deletes(share)]
+    if not deleting:
+        return None
+    where = "The scratch copy" if _copies(config) else f"The table {one_line(config.target)}"
+    share_pct = sum(share.share_pct for share in deleting)
+    return about(
+        config,
+        severity=Severity.MEDIUM,
+        title="Deletes May Run the Table Empty",
+        message=(
+            f"{where} loses rows to {share_pct:g}% of the workload: the values that statements are "
+            "bound to stand for ever fewer rows, and once they are gone, little is measured."
+        ),
+        recommendations=(
+            "Keep the load short beside the number of rows",
+            "Insert rows in the same workload, at the rate at which they are deleted",
+        ),
+        details={"delete_percentage": share_pct, "write_target": config.write_target.value},
     )
 
 
@@ -238,4 +266,4 @@ def shown(size_bytes: int) -> str:
     return f"{amount:,.{1 if amount < WHOLE_FROM else 0}f} {UNITS[unit]}"
 
 
-WRITE_RULES: tuple[Rule, ...] = (_scratch_copy, _disk_space)
+WRITE_RULES: tuple[Rule, ...] = (_scratch_copy, _deletions, _disk_space)

@@ -40,7 +40,7 @@ from benchgate.backend.drivers.statements import (
 )
 from benchgate.backend.drivers.threads import Work, load
 from benchgate.domain.failures import FailureKind
-from benchgate.domain.templates import WRITES, QueryShare
+from benchgate.domain.templates import QueryShare
 from benchgate.domain.text import one_line
 from benchgate.errors import InvalidInput
 
@@ -133,7 +133,7 @@ def _check(target: Target, workload: tuple[QueryShare, ...]) -> None:
 
 def _is_read(connection: duckdb.DuckDBPyConnection, statement: Statement) -> bool:
     """Whether *statement* has been checked, since it is one that only reads."""
-    if statement.kind in WRITES:
+    if statement.writes:
         return False
     try:
         _plan(connection, statement)
@@ -158,12 +158,12 @@ def _plan(connection: duckdb.DuckDBPyConnection, statement: Statement) -> None:
         raise _unusable(statement, one_line(str(exc))) from exc
     steps = {step for _, plan in plans for step in _steps(json.loads(plan))}
     deeds = {DEEDS[step] for step in steps if step in DEEDS}
-    refuse_misnamed(statement.kind, deeds or ({Deed.MERGE} if MERGE in steps else set[Deed]()))
+    refuse_misnamed(statement, deeds or ({Deed.MERGE} if MERGE in steps else set[Deed]()))
 
 
 def _unusable(statement: Statement, reason: str) -> InvalidInput:
     return InvalidInput(
-        f"The SQL of {statement.kind} cannot be used: {reason}",
+        f"The SQL of {statement.name} cannot be used: {reason}",
         hint="Correct the template's SQL for this kind.",
     )
 

@@ -17,7 +17,6 @@ from benchgate.backend.drivers.operations import Row
 from benchgate.backend.drivers.port import Target
 from benchgate.backend.drivers.statements import Statement
 from benchgate.domain.failures import FailureKind
-from benchgate.domain.templates import WRITES
 
 ROWS_AT_ONCE = 1_000  # that lie in memory
 FILE_GONE = "the database file was removed or replaced"
@@ -34,7 +33,7 @@ class DuckdbClient:
 
     def open(self) -> "DuckdbSession":
         """Connect, so that other processes can read the file as well unless it is written."""
-        writes = any(statement.kind in WRITES for statement in self.statements)
+        writes = any(statement.writes for statement in self.statements)
         identity = identity_of(path_of(self.target))
         return DuckdbSession(open_file(self.target, read_only=not writes), self, identity)
 
@@ -95,4 +94,4 @@ class DuckdbSession:
                 count += more
             return count
 
-        return write if statement.kind in WRITES else read
+        return write if statement.writes else read

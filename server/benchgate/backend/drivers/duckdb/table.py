@@ -10,8 +10,10 @@ from benchgate.backend.drivers.layouts import Dialect, Field, Layout, qualified,
 from benchgate.backend.drivers.operations import (
     KEYS_MAX,
     ROWS_MAX,
+    VALUES_MAX,
     Pool,
     Row,
+    columns_drawn,
     needs_keys,
     needs_rows,
 )
@@ -99,6 +101,7 @@ def sample(
     """The keys and whole rows that *statements* draw from, from everywhere in the table."""
     keys: list[Row] = []
     rows: list[Row] = []
+    values: list[Row] = []
     maxima: dict[str, object] = {}
     if needs_keys(statements) and layout.key:
         keys = _sampled(connection, layout, columns=layout.key, limit=KEYS_MAX, seed=seed)
@@ -114,7 +117,9 @@ def sample(
                 ).fetchone()
             )
         }
-    return Pool(keys=keys, rows=rows, maxima=maxima)
+    if columns := columns_drawn(statements):
+        values = _sampled(connection, layout, columns=columns, limit=VALUES_MAX, seed=seed)
+    return Pool(keys=keys, rows=rows, values=values, maxima=maxima)
 
 
 def _sampled(

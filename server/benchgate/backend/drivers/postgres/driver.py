@@ -40,17 +40,17 @@ from benchgate.backend.drivers.postgres.opening import Plan, prepare
 from benchgate.backend.drivers.postgres.session import LIBPQ_WITH_PIECES, Seat, Task
 from benchgate.backend.drivers.postgres.survey import survey_of
 from benchgate.backend.drivers.postgres.table import layout_of, sample
-from benchgate.backend.drivers.postgres.values import sending
+from benchgate.backend.drivers.postgres.values import as_text, sending
 from benchgate.backend.drivers.statements import (
     Binding,
     Deed,
     Statement,
     refuse_misnamed,
-    refuse_writes_beside_copy,
     statements_of,
 )
+from benchgate.backend.drivers.wording import refuse_writes_beside_copy
 from benchgate.domain.failures import FailureKind
-from benchgate.domain.templates import WRITES, QueryShare
+from benchgate.domain.templates import QueryShare
 from benchgate.domain.text import one_line
 from benchgate.errors import InvalidInput
 
@@ -161,7 +161,7 @@ def _check_all(connection: Connection, target: Target, workload: tuple[QueryShar
     check_rows(statements, layout)
     for number, statement in enumerate(statements):
         _check(connection, statement, name=_name(number))
-        if target.copy_of is not None and statement.kind in WRITES:
+        if target.copy_of is not None and statement.writes:
             _refuse_writes_beside(connection, statement, target)
 
 
@@ -173,11 +173,11 @@ def _check(connection: Connection, statement: Statement, *, name: bytes) -> None
     # A parameter in a place that we do not understand would be bound to nothing.
     if found != statement.parameters:
         raise InvalidInput(
-            f"The SQL of {statement.kind} has {found} parameters for the server, "
+            f"The SQL of {statement.name} has {found} parameters for the server, "
             f"{statement.parameters} were found in it.",
             hint="Write parameters as $1, $2, … and operators that hold a ? as functions.",
         )
-    refuse_misnamed(statement.kind, _deeds(connection, statement))
+    refuse_misnamed(statement, _deeds(connection, statement))
 
 
 def _deeds(connection: Connection, statement: Statement) -> set[Deed]:
@@ -206,7 +206,7 @@ def _refuse_writes_beside(connection: Connection, statement: Statement, scratch:
     missed = scratch_copies.foreign_writes((plan or b"[]").decode(), scratch)
     if missed:
         raise InvalidInput(
-            f"The SQL of {statement.kind} would write {missed[0]}, which is not the scratch copy.",
+            f"The SQL of {statement.name} would write {missed[0]}, which is not the scratch copy.",
             hint="Write {table} in its place, or set write_target to IN_PLACE.",
         )
 
@@ -220,7 +220,7 @@ def _blaming(statement: Statement) -> Generator[None]:
         if failure_of(exc) in NOT_THE_STATEMENT:
             raise
         raise InvalidInput(
-            f"The SQL of {statement.kind} cannot be used: {one_line(message_of(exc))}",
+            f"The SQL of {statement.name} cannot be used: {one_line(message_of(exc))}",
             hint="Correct the template's SQL for this kind.",
         ) from exc
 
@@ -262,11 +262,12 @@ def _seat(
     place = place_of(assignment, number)
     tasks: list[Task] = []
     made: dict[int, Task] = {}  # a mix of odd shares has ten thousand entries
-    for operation in mix(statements, layout, pool=pool, place=place):
+    for operation in mix(statements, layout, pool=pool, place=place, written=as_text):
         if operation.number in made:
             tasks.append(made[operation.number])
             continue
-        statement, meter = statements[operation.number], recorder.meter(operation.kind)
+        statement = statements[operation.number]
+        meter = recorder.meter(operation.kind, writes=operation.writes)
         task = Task(
             kind=operation.kind,
             name=_name(operation.number),

@@ -14,8 +14,10 @@ from benchgate.backend.drivers.layouts import Dialect, Field, Layout, qualified,
 from benchgate.backend.drivers.operations import (
     KEYS_MAX,
     ROWS_MAX,
+    VALUES_MAX,
     Pool,
     Row,
+    columns_drawn,
     needs_keys,
     needs_rows,
     seeded,
@@ -125,6 +127,7 @@ def sample(
     generator = seeded(seed, "pool")
     keys: Sequence[Row] = ()
     rows: Sequence[Row] = ()
+    values: Sequence[Row] = ()
     maxima: dict[str, object] = {}
     if needs_keys(statements):
         keys = _sampled(connection, layout, columns=layout.key, limit=KEYS_MAX, generator=generator)
@@ -136,7 +139,11 @@ def sample(
         for name in layout.fresh:
             if layout.field(name).has_maximum:
                 maxima[name] = _maximum(connection, layout, name=name)
-    return Pool(keys=keys, rows=rows, maxima=maxima)
+    if columns := columns_drawn(statements):
+        values = _sampled(
+            connection, layout, columns=columns, limit=VALUES_MAX, generator=generator
+        )
+    return Pool(keys=keys, rows=rows, values=values, maxima=maxima)
 
 
 def _with_models(connection: Connection, layout: Layout, rows: Sequence[Texts]) -> Sequence[Row]:

@@ -16,6 +16,7 @@ from psycopg.adapt import PyFormat, Transformer
 from benchgate.backend.drivers.layouts import Layout
 from benchgate.backend.drivers.operations import Bind
 from benchgate.backend.drivers.statements import Binding, Statement
+from benchgate.domain.parameters import Scalar
 
 Sent = bytes | None
 BindSent = Callable[[], Sequence[Sent]]
@@ -52,6 +53,15 @@ def sent(value: object, transformer: abc.Transformer) -> Sent:
         return rb"\x" + value.hex().encode()
     dumped = transformer.get_dumper(value, PyFormat.TEXT).dump(value)
     return None if dumped is None else bytes(dumped)
+
+
+def as_text(value: Scalar) -> Sent:
+    """How *value*, which a template gives, is sent."""
+    if isinstance(value, bool):
+        return b"true" if value else b"false"
+    if isinstance(value, str):
+        return value.encode()
+    return None if value is None else repr(value).encode()
 
 
 def sending(statement: Statement, layout: Layout, bind: Bind) -> BindSent:

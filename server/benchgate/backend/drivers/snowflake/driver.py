@@ -3,7 +3,7 @@
 Knows how to look, to check and to begin; what a session does is in `snowflake.session`.
 """
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 
 import anyio.to_thread
@@ -41,10 +41,10 @@ from benchgate.backend.drivers.statements import (
     Deed,
     Statement,
     refuse_misnamed,
-    refuse_writes_beside_copy,
     statements_of,
 )
 from benchgate.backend.drivers.threads import Work, load
+from benchgate.backend.drivers.wording import refuse_writes_beside_copy
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.templates import QueryKind, QueryShare
 from benchgate.errors import DatabaseError, InvalidInput
@@ -56,13 +56,8 @@ NOT_THE_STATEMENT = {
     FailureKind.TIMEOUT,
 }
 # What Snowflake says that a statement is, as the statement's number of its protocol.
-SELECT = 0x1000
-TYPES = {
-    QueryKind.POINT_LOOKUP: SELECT,
-    QueryKind.RANGE_SCAN: SELECT,
-    QueryKind.INSERT: 0x3100,
-    QueryKind.UPDATE: 0x3200,
-}
+SELECTING = frozenset({0x1000})
+TYPES = {QueryKind.INSERT: frozenset({0x3100}), QueryKind.UPDATE: frozenset({0x3200})}
 DEEDS = {0x3100: Deed.INSERT, 0x3200: Deed.UPDATE, 0x3300: Deed.DELETE, 0x3400: Deed.MERGE}
 
 
@@ -189,12 +184,12 @@ def _check_one(connection: Connection, statement: Statement) -> None:
         if failure_of(exc) in NOT_THE_STATEMENT:
             raise
         raise InvalidInput(
-            f"The SQL of {statement.kind} cannot be used: {message_of(exc)}",
+            f"The SQL of {statement.name} cannot be used: {message_of(exc)}",
             hint="Correct the template's SQL for this kind.",
         ) from exc
     if found.type_id in DEEDS:
-        refuse_misnamed(statement.kind, {DEEDS[found.type_id]})
-    if found.type_id != TYPES[statement.kind]:
+        refuse_misnamed(statement, {DEEDS[found.type_id]})
+    if found.type_id not in _types(statement):
         raise InvalidInput(
             f"Snowflake takes the SQL of {statement.kind} for a statement of another kind "
             f"(type {found.type_id:#x}).",
@@ -203,10 +198,16 @@ def _check_one(connection: Connection, statement: Statement) -> None:
     # A parameter in a place that we do not understand would be bound to nothing.
     if found.parameters not in {None, statement.parameters}:
         raise InvalidInput(
-            f"The SQL of {statement.kind} has {found.parameters} parameters for Snowflake, "
+            f"The SQL of {statement.name} has {found.parameters} parameters for Snowflake, "
             f"{statement.parameters} were found in it.",
             hint="Write parameters as ? or as $1, $2, …, outside of literals and comments.",
         )
+
+
+def _types(statement: Statement) -> Collection[int]:
+    if not statement.writes:
+        return SELECTING
+    return TYPES.get(statement.kind, DEEDS.keys())
 
 
 def _prepare(assignment: Assignment) -> Work:

@@ -12,8 +12,10 @@ from benchgate.backend.drivers.layouts import Dialect, Field, Layout, qualified,
 from benchgate.backend.drivers.operations import (
     KEYS_MAX,
     ROWS_MAX,
+    VALUES_MAX,
     Pool,
     Row,
+    columns_drawn,
     needs_keys,
     needs_rows,
     seeded,
@@ -186,6 +188,7 @@ def sample(
     """The keys and whole rows that *statements* draw from, spread over the table by a hash."""
     keys: list[Row] = []
     rows: list[Row] = []
+    values: list[Row] = []
     maxima: dict[str, object] = {}
 
     def drawn(columns: tuple[str, ...], limit: int) -> list[Row]:
@@ -200,7 +203,9 @@ def sample(
             if layout.field(name).has_maximum:
                 sql = f"SELECT MAX({quoted(name)}) AS HIGHEST FROM {layout.name}"  # noqa: S608 - quoted
                 maxima[name] = rows_of(connection, sql)[0]["HIGHEST"]
-    return Pool(keys=keys, rows=rows, maxima=maxima)
+    if columns := columns_drawn(statements):
+        values = drawn(columns, VALUES_MAX)
+    return Pool(keys=keys, rows=rows, values=values, maxima=maxima)
 
 
 def _sampling(

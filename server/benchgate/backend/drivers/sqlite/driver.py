@@ -148,12 +148,12 @@ def _compile(connection: sqlite3.Connection, statement: Statement) -> None:
         if sqlite_file.failure_of(exc) in NOT_THE_STATEMENT:
             raise
         raise InvalidInput(
-            f"The SQL of {statement.kind} cannot be used: {one_line(str(exc))}",
+            f"The SQL of {statement.name} cannot be used: {one_line(str(exc))}",
             hint="Correct the template's SQL for this kind.",
         ) from exc
     finally:
         connection.set_authorizer(None)
-    refuse_misnamed(statement.kind, deeds)
+    refuse_misnamed(statement, deeds)
 
 
 def _prepare(assignment: Assignment) -> Work:

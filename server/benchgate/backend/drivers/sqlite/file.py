@@ -14,8 +14,10 @@ from benchgate.backend.drivers.layouts import Dialect, Field, Layout, qualified,
 from benchgate.backend.drivers.operations import (
     KEYS_MAX,
     ROWS_MAX,
+    VALUES_MAX,
     Pool,
     Row,
+    columns_drawn,
     needs_keys,
     needs_rows,
     seeded,
@@ -219,7 +221,9 @@ def sample(
             name: connection.execute(f"SELECT max({quoted(name)}) FROM {layout.name}").fetchone()[0]  # noqa: S608 - quoted
             for name in layout.fresh
         }
-    return Pool(keys=keys, rows=rows, maxima=maxima)
+    columns = columns_drawn(statements)
+    values = _sampled(connection, layout, columns=columns, limit=VALUES_MAX, generator=generator)
+    return Pool(keys=keys, rows=rows, values=values, maxima=maxima)
 
 
 def _sampled(

@@ -21,7 +21,6 @@ from benchgate.backend.drivers.port import Target
 from benchgate.backend.drivers.sqlite.file import LOCK_WAIT_MS, failure_of, open_file
 from benchgate.backend.drivers.statements import Statement
 from benchgate.domain.failures import FailureKind
-from benchgate.domain.templates import WRITES
 
 LOCK_SLICE_MS = 250
 ROWS_AT_ONCE = 1_000  # that lie in memory
@@ -46,7 +45,7 @@ class SqliteClient:
 
     def open(self) -> "SqliteSession":
         """Connect; the journal mode stays as the file has it."""
-        writes = any(statement.kind in WRITES for statement in self.statements)
+        writes = any(statement.writes for statement in self.statements)
         identity = identity_of(path_of(self.target))
         connection = open_file(self.target, read_only=not writes, busy_timeout_ms=LOCK_SLICE_MS)
         try:
@@ -101,7 +100,7 @@ class SqliteSession:
     def _call(self, statement: Statement) -> Call:
         """The statement as a function of its parameters, which has as little to do as can be."""
         cursor = self._connection.cursor()
-        calling = self._writing if statement.kind in WRITES else self._reading
+        calling = self._writing if statement.writes else self._reading
         return calling(cursor, statement.sql)
 
     def _reading(self, cursor: sqlite3.Cursor, sql: str) -> Call:
@@ -125,9 +124,11 @@ class SqliteSession:
 
     def _writing(self, cursor: sqlite3.Cursor, sql: str) -> Call:
         execute, fetch = _executing(cursor), cursor.fetchmany
+        connection = self._connection
 
         def write(parameters: Row) -> int:
             until_ns = 0
+            changes = connection.total_changes
             while True:
                 try:
                     execute(sql, parameters)
@@ -136,7 +137,9 @@ class SqliteSession:
                 except sqlite3.OperationalError as exc:
                     until_ns = self._patience(exc, until_ns)
                 else:
-                    return max(0, cursor.rowcount)
+                    # The cursor knows none where the statement begins with WITH.
+                    count = cursor.rowcount
+                    return count if count >= 0 else connection.total_changes - changes
 
         return write
 
