@@ -95,6 +95,30 @@ def test_the_question_shows_everything_that_a_person_says_yes_to() -> None:
         assert line in shown.splitlines()
 
 
+def test_the_question_shows_what_a_statement_of_ones_own_is_called_and_bound_to() -> None:
+    def own(label: str, parameters: list[object]) -> dict[str, object]:
+        sql = "DELETE FROM {table} WHERE id = ?"
+        statement = {"operation_type": "WRITE", "sql": sql, "weight_pct": 50}
+        return statement | {"label": label, "parameters": parameters}
+
+    named = own("old `ones`", [{"key": True}, {"min": 1, "max": 9}])
+    shown = question_of(
+        facts_of(
+            config_of(
+                custom_point_lookup_pct=0,
+                custom_range_scan_pct=0,
+                generic_queries=[named, own("", [*range(10)])],
+            )
+        )
+    )
+    statement = "`DELETE FROM {table} WHERE id = ?` (32 characters)"
+    numbers = ", ".join(f'`{{"value":{number}}}`' for number in range(8))
+    drawn = '`{"key":true}`, `{"min":1,"max":9}`'
+    # A name that would end the code which it stands in does not.
+    assert f"- Statement for own SQL `old 'ones'`: {statement}, with {drawn}\n" in shown
+    assert f"- Statement for own SQL `number 2`: {statement}, with {numbers} and 2 more\n" in shown
+
+
 @pytest.mark.parametrize(
     ("change", "lines"),
     [
