@@ -98,8 +98,9 @@ def test_the_question_shows_everything_that_a_person_says_yes_to() -> None:
 def test_the_question_shows_what_a_statement_of_ones_own_is_called_and_bound_to() -> None:
     def own(label: str, parameters: list[object]) -> dict[str, object]:
         sql = "DELETE FROM {table} WHERE id = ?"
-        statement = {"operation_type": "WRITE", "sql": sql, "weight_pct": 50}
-        return statement | {"label": label, "parameters": parameters}
+        statement: dict[str, object] = {"operation_type": "WRITE", "sql": sql, "weight_pct": 50}
+        statement.update(label=label, parameters=parameters)
+        return statement
 
     named = own("old `ones`", [{"key": True}, {"min": 1, "max": 9}])
     shown = question_of(
