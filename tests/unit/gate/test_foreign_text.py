@@ -2,7 +2,7 @@
 
 import jinja2
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from benchgate.domain.answers import StartOutcome
 from benchgate.gate.blocks import Blocks
@@ -24,33 +24,41 @@ OUTCOMES = sorted({*StartOutcome} - {StartOutcome.STARTED})
 ADVISED = {"failed", "errors"}
 
 
+@pytest.fixture(scope="module")
+def texts() -> list[str]:
+    """Foreign texts, drawn once for all blocks: to draw one takes longer than to render it."""
+    drawn: list[str] = []
+
+    @given(VISIBLE)
+    def draw(text: str) -> None:
+        drawn.append(text)
+
+    draw()
+    assert len(drawn) >= settings().max_examples
+    return drawn
+
+
 def test_every_block_is_tried_with_foreign_text() -> None:
     files = {path for path in sources() if path.startswith("blocks/")}
     assert {f"blocks/{name}.md" for name in HOSTILE} == files
 
 
 @pytest.mark.parametrize("name", sorted({*HOSTILE} - ADVISED))
-def test_foreign_text_cannot_alter_a_block(name: str) -> None:
+def test_foreign_text_cannot_alter_a_block(name: str, texts: list[str]) -> None:
     benign = structure_of(BLOCKS.render(name, **HOSTILE[name]("x")))
-
-    @given(VISIBLE)
-    def holds(text: str) -> None:
-        assert structure_of(BLOCKS.render(name, **HOSTILE[name](text))) == benign
-
-    holds()
+    for text in texts:
+        assert structure_of(BLOCKS.render(name, **HOSTILE[name](text))) == benign, repr(text)
 
 
 @pytest.mark.parametrize("name", sorted(ADVISED))
-def test_foreign_text_can_choose_the_advice_of_a_block_but_not_alter_it(name: str) -> None:
+def test_foreign_text_can_choose_the_advice_of_a_block_but_not_alter_it(
+    name: str, texts: list[str]
+) -> None:
     wordings = ["x", "refused password", "deadlock", "syntax error", "timeout", "no such table"]
     wordings += ["duplicate key", "disk full", "broken pipe"]
     known = [structure_of(BLOCKS.render(name, **HOSTILE[name](text))) for text in wordings]
-
-    @given(VISIBLE)
-    def holds(text: str) -> None:
-        assert structure_of(BLOCKS.render(name, **HOSTILE[name](text))) in known
-
-    holds()
+    for text in texts:
+        assert structure_of(BLOCKS.render(name, **HOSTILE[name](text))) in known, repr(text)
 
 
 @pytest.mark.parametrize(
@@ -62,22 +70,22 @@ def test_foreign_text_can_choose_the_advice_of_a_block_but_not_alter_it(name: st
     ],
     ids=lambda mode: mode["load_mode"],
 )
-def test_foreign_text_cannot_alter_the_question_of_any_load_mode(mode: Facts) -> None:
+def test_foreign_text_cannot_alter_the_question_of_any_load_mode(
+    mode: Facts, texts: list[str]
+) -> None:
     benign = structure_of(BLOCKS.render("question", **foreign_question("x", **mode)))
-
-    @given(VISIBLE)
-    def holds(text: str) -> None:
+    for text in texts:
         question = BLOCKS.render("question", **foreign_question(text, **mode))
-        assert structure_of(question) == benign
+        assert structure_of(question) == benign, repr(text)
         assert question.endswith("\n---\n\nStart this test? [Yes / No / Modify]")
         assert "http://" not in question
-
-    holds()
 
 
 @pytest.mark.parametrize("is_whole", [False, True], ids=["run", "comparison"])
 @pytest.mark.parametrize("outcome", OUTCOMES)
-def test_a_hostile_note_cannot_alter_what_a_start_came_to(outcome: str, is_whole: bool) -> None:
+def test_a_hostile_note_cannot_alter_what_a_start_came_to(
+    outcome: str, is_whole: bool, texts: list[str]
+) -> None:
     def rendered(text: str) -> str:
         facts = {"outcome": outcome, "note": text, "reason": text}
         comparison = foreign_comparison(text) if is_whole else None
@@ -85,24 +93,19 @@ def test_a_hostile_note_cannot_alter_what_a_start_came_to(outcome: str, is_whole
         return BLOCKS.render("not_started", **known)
 
     benign = structure_of(rendered("x"))
-
-    @given(VISIBLE)
-    def holds(text: str) -> None:
-        assert structure_of(rendered(text)) == benign
-
-    holds()
+    for text in texts:
+        assert structure_of(rendered(text)) == benign, repr(text)
 
 
-def test_foreign_text_cannot_alter_the_choices_of_a_question_about_several_tests() -> None:
-    @given(VISIBLE)
-    def holds(text: str) -> None:
+def test_foreign_text_cannot_alter_the_choices_of_a_question_about_several_tests(
+    texts: list[str],
+) -> None:
+    for text in texts:
         question = BLOCKS.render("comparison_question", **foreign_list(text))
         lines = question.splitlines()
         assert lines.count("Start these tests? [Yes / No / Modify]") == 1
         assert [line[:2] for line in lines[-5:]] == ["Ho", "A)", "B)", "", "Wi"]
         assert "http://" not in question
-
-    holds()
 
 
 @pytest.mark.parametrize("cell", ["a | b", r"a \| b", "|", r"\|", "a`|`b", "| COMPLETED | 9,999 |"])
