@@ -61,6 +61,12 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def more_hurried(hurried: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a backend that never answers: of it, a longer limit would not see more."""
+    monkeypatch.setattr(toolset, "CALL_SECONDS_MAX", 2)
+
+
+@pytest.fixture
 def backend() -> Iterator[respx.MockRouter]:
     with respx.mock(base_url=URL, assert_all_called=False) as router:
         router.get(path__startswith="/ws/").respond(404, json={"detail": "Not Found"})
@@ -86,6 +92,7 @@ def told(result: CallToolResult) -> tuple[dict[str, Any], str]:
     return result.structured_content, block.text
 
 
+@pytest.mark.usefixtures("more_hurried")
 @pytest.mark.parametrize(
     ("tool", "arguments"),
     [
