@@ -157,6 +157,21 @@ def test_what_writes_writes_to_a_copy_and_no_guardrail_is_on_by_itself() -> None
     assert (config.guardrails.enabled, config.guardrails.max_cpu_percent) == (False, 80)
 
 
+@pytest.mark.parametrize(
+    ("insert_pct", "target", "copies"),
+    [
+        (10, WriteTarget.SCRATCH, True),
+        (10, WriteTarget.IN_PLACE, False),
+        (0, WriteTarget.SCRATCH, False),
+    ],
+)
+def test_only_a_load_that_writes_and_not_in_place_makes_a_copy(
+    insert_pct: int, target: WriteTarget, copies: bool
+) -> None:
+    shares = {"custom_point_lookup_pct": 80 - insert_pct, "custom_insert_pct": insert_pct}
+    assert config_of(**shares, write_target=target).copies_writes is copies
+
+
 def spaced(text: str) -> str:
     return f" {text} "
 
