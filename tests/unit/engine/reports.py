@@ -31,8 +31,8 @@ def counts(
     return KindCounts(
         kind=kind,
         writes=kind in WRITES if writes is None else writes,
-        service=histogram_of(latencies_ms).counts,
-        response=None if responses_ms is None else histogram_of(responses_ms).counts,
+        service=histogram_of(latencies_ms).packed,
+        response=None if responses_ms is None else histogram_of(responses_ms).packed,
         rows=rows,
     )
 

@@ -212,10 +212,10 @@ def test_a_load_in_which_nothing_ever_worked_ends_as_that() -> None:
 
 def test_what_was_due_in_the_warmup_and_is_sent_later_hides_nothing_that_was_missed() -> None:
     sums = ledger()
-    nothing = histogram_of([]).counts
+    nothing = histogram_of([]).packed
     backlog = Punctuality(scheduled=5, lag=nothing, oversleep=nothing)
     sums.enter(0, report(1, is_measured=False, punctuality=backlog))
-    kept = Punctuality(scheduled=5, lag=histogram_of([1] * 5).counts, oversleep=nothing)
+    kept = Punctuality(scheduled=5, lag=histogram_of([1] * 5).packed, oversleep=nothing)
     sums.enter(0, report(2, *[1] * 5, punctuality=kept))
     schedule = sums.timekeeping.schedule
     assert schedule is not None
@@ -269,8 +269,8 @@ def test_the_keeping_of_a_schedule_is_added_up() -> None:
     for worker in range(2):
         kept = Punctuality(
             scheduled=4,
-            lag=histogram_of([0.1, 0.2, 50]).counts,
-            oversleep=histogram_of([0.1]).counts,
+            lag=histogram_of([0.1, 0.2, 50]).packed,
+            oversleep=histogram_of([0.1]).packed,
         )
         cpu_ns = (100 + 400 * worker) * MS_NS
         sums.enter(worker, report(1, 1, 1, 1, cpu_ns=cpu_ns, punctuality=kept))

@@ -47,11 +47,11 @@ class Second:
     def heard(self) -> Heard:
         """What it had of operations; attempts to connect are none."""
         accounts = self.accounts
-        longest_ms = [each.service.percentile_ms(100) for each in accounts.by_kind.values()]
+        longest_ms = (each.service.longest_ms for each in accounts.by_kind.values())
         return Heard(
             answered=accounts.answered,
             failed=accounts.failed - accounts.unkind_failed,
-            longest_ms=max((ms for ms in longest_ms if ms is not None), default=0),
+            longest_ms=max(longest_ms, default=0.0),
             due=self.due,
             is_measured=self.is_measured,
         )

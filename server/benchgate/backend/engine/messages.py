@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from benchgate.backend.drivers.port import Assignment
-from benchgate.backend.engine.histograms import Counts
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.templates import QueryKind
 from benchgate.domain.values import Value
@@ -61,15 +60,15 @@ class Ready(Value):
 
 
 class KindCounts(Value):
-    """The operations of one kind that were answered; latencies are histograms.
+    """The operations of one kind that were answered; latencies are packed histograms.
 
     Of a person's own statements those that write are told apart.
     """
 
     kind: QueryKind
     writes: bool = False
-    service: Counts
-    response: Counts | None = None  # of an open loop
+    service: str
+    response: str | None = None  # of an open loop
     rows: int = 0
 
 
@@ -77,8 +76,8 @@ class Punctuality(Value):
     """How an open loop kept to its schedule."""
 
     scheduled: int  # starts that were due
-    lag: Counts  # from each intended start to the sending
-    oversleep: Counts  # the part of it that is the generator's own
+    lag: str  # from each intended start to the sending, as a packed histogram
+    oversleep: str  # the part of it that is the generator's own
 
 
 class FailureCount(Value):

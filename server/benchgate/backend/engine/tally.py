@@ -6,12 +6,13 @@ counts every few milliseconds, in portions so small that no operation waits for 
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from benchgate.backend.drivers.port import Meter
-from benchgate.backend.engine.histograms import Counts, LatencyHistogram
+from benchgate.backend.engine.histograms import LatencyHistogram, units_of
 from benchgate.backend.engine.messages import FailureCount, KindCounts, Punctuality
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.templates import WRITES, QueryKind
@@ -48,21 +49,23 @@ class _Places:
 
     def __init__(self, collected: list[int]) -> None:
         self._collected = collected
-        self._histogram = LatencyHistogram()
+        self._units: Counter[int] = Counter()
 
     def fold(self, count: int) -> None:
         """Count the first *count* of what was collected; what is appended meanwhile stays."""
         taken = self._collected[:count]
         del self._collected[:count]
-        self._histogram.record(taken)
+        self._units.update(units_of(taken))
 
     def fold_all(self) -> None:
         self.fold(len(self._collected))
 
-    def take(self) -> Counts:
-        """The histogram of everything since the last time."""
-        histogram, self._histogram = self._histogram, LatencyHistogram()
-        return histogram.counts
+    def take(self) -> str:
+        """The packed histogram of everything since the last time."""
+        units, self._units = self._units, Counter()
+        histogram = LatencyHistogram()
+        histogram.enter_units(units)
+        return histogram.packed
 
 
 class _Account:

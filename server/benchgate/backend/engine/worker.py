@@ -29,7 +29,7 @@ from benchgate.errors import BenchgateError
 
 # A thread that computes gives way to one that waits after so long at the latest: the load must not
 # wait for a report.
-SWITCH_INTERVAL_S = 0.000_5
+SWITCH_INTERVAL_S = 0.000_05
 # Where a worker looks for the driver of its table; tests bring drivers of their own.
 DRIVERS = "benchgate.backend.drivers.catalog:driver_for"
 

@@ -19,6 +19,7 @@ from benchgate.backend.drivers.postgres.opening import SILENCE_LIMIT_NS, Plan
 from benchgate.backend.drivers.postgres.pacing import ClosedPace, OpenPace, Pace
 from benchgate.backend.drivers.postgres.session import NOTHING_IN_FLIGHT, Seat, Session
 from benchgate.backend.drivers.postgres.waits import LOOK_EVERY_S, NS_PER_S, Event, new_waits
+from benchgate.backend.drivers.starts import sharpen_timer
 from benchgate.domain.arrivals import starts_ns
 from benchgate.domain.failures import FailureKind
 from benchgate.errors import DatabaseError
@@ -79,6 +80,7 @@ class Load:
             self._run(begin_ns)
 
     def _run(self, begin_ns: int) -> None:
+        sharpen_timer()
         pace = self._pace = self._new_pace(begin_ns)
         for session in [*self._fleet.open.values()]:
             pace.admit(session)
