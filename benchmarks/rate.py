@@ -155,8 +155,10 @@ def _child_cpu_s() -> float:
 async def _at_rate(
     server: PostgresServer, run_id: str, schedule: Schedule, *, seconds: int
 ) -> Measured:
+    """At the rate of *schedule*, from as many workers as the engine takes for it."""
+    paced = {"schedule": schedule, "workers_min": 1, "workers_max": None}
     load = ground.lookups(server, run_id, seconds=seconds)
-    return await ground.carried_out(load.model_copy(update={"schedule": schedule}))
+    return await ground.carried_out(load.model_copy(update=paced))
 
 
 def _schedule(measured: Measured) -> ScheduleFigures:
