@@ -190,7 +190,7 @@ def _compared(what: str, pairs: Sequence[Pair], of: Callable[[Side], Latency]) -
 def _difference(what: str, pairs_ms: Sequence[tuple[float, float]], bar_ms: float) -> list[Row]:
     """How far the engine is from pgbench, in either direction."""
     figures = (
-        (f"{what}, off pgbench's", abs(median(our - their for our, their in pairs_ms)), bar_ms),
+        (f"{what}, off pgbench's", median(abs(our - their) for our, their in pairs_ms), bar_ms),
         ("  ours", median(our for our, _ in pairs_ms), None),
         ("  pgbench's", median(their for _, their in pairs_ms), None),
     )

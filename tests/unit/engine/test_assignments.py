@@ -1,9 +1,13 @@
+from typing import Any
+
 import pytest
 
 from benchgate.backend.engine.assignments import application_name, assignments, workers_for
 from benchgate.backend.engine.load import Schedule
-from benchgate.domain.templates import WorkerLoss
-from tests.unit.engine.loads import load_of
+from benchgate.domain.templates import QueryKind, QueryShare, TableType, WorkerLoss
+from tests.unit.engine.loads import TARGET, load_of
+
+SERVER = TARGET.model_copy(update={"table_type": TableType.POSTGRES})
 
 
 def test_a_session_name_fits_what_a_server_keeps() -> None:
@@ -35,6 +39,29 @@ def test_no_template_asks_for_more_workers_than_the_machine_can_bear() -> None:
 
 def test_a_database_that_takes_one_process_gets_one_worker() -> None:
     assert workers_for(load_of(workers_min=3), 2, at_most=1) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, 1),
+        ({"schedule": Schedule(rate_per_s=5_001)}, 2),
+        ({"connections": 251, "connections_at_start": 4}, 2),
+        ({"decode_rows": True}, 8),
+        ({"workers_min": 3}, 3),
+        ({"workload": (QueryShare(kind=QueryKind.RANGE_SCAN, share_pct=100, writes=False),)}, 2),
+    ],
+)
+def test_a_schedule_takes_no_more_workers_than_keep_it(
+    change: dict[str, Any], expected: int
+) -> None:
+    paced = {"schedule": Schedule(rate_per_s=2_000), "connections": 100} | change
+    assert workers_for(load_of(target=SERVER, **paced), 8) == expected
+
+
+def test_a_client_that_costs_much_has_all_workers_for_its_schedule() -> None:
+    load = load_of(schedule=Schedule(rate_per_s=10), connections=100)
+    assert workers_for(load, 8) == 8
 
 
 def test_no_two_workers_have_the_same_connections() -> None:

@@ -96,7 +96,8 @@ def place_of(assignment: Assignment, connection: int) -> Place:
         ordinal=ordinal,
         among=assignment.connections_in_all,
         generator=seeded(assignment.seed, assignment.application_name, ordinal),
-        phase=phase_of(assignment.seed, ordinal),
+        # By turns, because workers may have numbers apart that they do not all use.
+        phase=phase_of(assignment.seed, connection * assignment.workers + assignment.worker),
     )
 
 

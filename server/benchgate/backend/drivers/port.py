@@ -128,6 +128,8 @@ class Assignment(Value):
     use_cached_result: bool = False  # whether a database may answer from the results it has kept
     seed: int
     application_name: str  # every session carries it, so that its leftovers can be found
+    worker: int = 0  # its own number among the *workers*
+    workers: int = 1
     first_connection: int = 0  # the number of its first connection among those of all workers
     connections_in_all: int = 1  # of all workers; keeps the keys that they insert apart
 
@@ -150,7 +152,8 @@ class Recorder(Protocol):
 
     # Open loop: from each intended start to the sending, whatever the reason of the delay.
     lag_ns: list[int]
-    # The part of it that is the generator's own: it woke late although a connection was free.
+    # The same, of those that the generator held up: a connection was free when they became due, or
+    # they came while it had not yet sent one for which there was.
     oversleep_ns: list[int]
 
     def meter(self, kind: QueryKind, *, writes: bool = False) -> Meter:

@@ -6,13 +6,23 @@ from benchgate.backend.drivers.port import Assignment
 from benchgate.backend.engine.accounts import parted
 from benchgate.backend.engine.load import Load
 from benchgate.domain.arrivals import Arrivals
-from benchgate.domain.templates import WorkerLoss
+from benchgate.domain.templates import QueryKind, TableType, WorkerLoss
 
 # More of them than this only wait for each other, and in the end for the machine.
 WORKERS_TO_USUAL_MAX = 8
-# One worker keeps to the schedule of such a rate with a fraction of a core, and better than two do:
-# they would disturb each other, and each would wait for connections that the other has free.
-RATE_PER_WORKER_PER_S = 5_000
+PERCENT = 100
+# One worker keeps to a moderate schedule better than two: they would disturb each other, and each
+# would wait for connections that the other has free. So many operations per second take a third of
+# a core at most, on the databases whose client costs so little.
+RATES_OF_A_WORKER_PER_S = {
+    QueryKind.POINT_LOOKUP: 5_000,
+    QueryKind.INSERT: 5_000,
+    QueryKind.UPDATE: 5_000,
+    QueryKind.RANGE_SCAN: 1_000,
+    QueryKind.GENERIC_SQL: 500,
+}
+CHEAP_CLIENTS = frozenset({TableType.POSTGRES})
+CONNECTIONS_OF_A_WORKER = 250
 NAME_CHARACTERS_MAX = 63  # PostgreSQL cuts off what is longer
 
 
@@ -32,9 +42,15 @@ def workers_for(load: Load, usual: int, *, at_most: int | None = None) -> int:
 
 
 def _worth_it(load: Load, usual: int) -> int:
-    if load.schedule is None:
+    """How many of the *usual* workers a schedule takes; a closed loop takes all of them."""
+    is_cheap = load.target.table_type in CHEAP_CLIENTS and not load.decode_rows
+    if load.schedule is None or not is_cheap:
         return usual
-    return min(usual, ceil(load.schedule.rate_per_s / RATE_PER_WORKER_PER_S))
+    busy = sum(
+        load.schedule.rate_per_s * share.share_pct / PERCENT / RATES_OF_A_WORKER_PER_S[share.kind]
+        for share in load.workload
+    )
+    return min(usual, ceil(max(busy, load.connections / CONNECTIONS_OF_A_WORKER)))
 
 
 def assignments(load: Load, workers: int) -> list[Assignment]:
@@ -59,6 +75,8 @@ def assignments(load: Load, workers: int) -> list[Assignment]:
             seed=load.seed,
             application_name=application_name(load.run_id),
             first_connection=first[number],
+            worker=number,
+            workers=workers,
             connections_in_all=sum(at_most),
         )
         for number in range(workers)

@@ -29,8 +29,8 @@ NUMBER_BYTES = 4
 
 
 def units_of(latencies_ns: Iterable[int]) -> list[int]:
-    """*latencies_ns* in the units of the histogram."""
-    return [latency_ns // NS_PER_UNIT for latency_ns in latencies_ns]
+    """*latencies_ns* in the units of the histogram, a part of one as a whole one."""
+    return [-(-latency_ns // NS_PER_UNIT) for latency_ns in latencies_ns]
 
 
 def place_of(units: int) -> int:
@@ -121,7 +121,7 @@ class LatencyHistogram:
 
     def count_above(self, latency_ms: float) -> int:
         """How many latencies are longer than *latency_ms*, to three significant figures."""
-        last = place_of(int(latency_ms * UNITS_PER_MS))
+        last = place_of(ceil(latency_ms * UNITS_PER_MS))
         return sum(count for place, count in self._counts.items() if place > last)
 
     def mean_ms(self) -> float | None:
@@ -172,5 +172,6 @@ def _highest_units(place: int) -> int:
     return _lowest_units(place) + (1 << _octave_of(place)) - 1
 
 
-def _middle_units(place: int) -> int:
-    return _lowest_units(place) + ((1 << _octave_of(place)) >> 1)
+def _middle_units(place: int) -> float:
+    """Of the latencies that are counted there; the last part of a unit counts as a whole one."""
+    return max(0, _lowest_units(place) - 1 + _highest_units(place)) / 2

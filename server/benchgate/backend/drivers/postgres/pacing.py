@@ -16,8 +16,8 @@ from benchgate.backend.drivers.postgres.fleet import Fleet
 from benchgate.backend.drivers.postgres.session import Session
 from benchgate.backend.drivers.postgres.waits import NEVER
 
-# So long a start waits before a further session is opened for it. A moment in which the server or
-# this machine was slow is over by then, and to open one slows both.
+# So long starts find no session free before further ones are opened for them. A moment in which
+# the server or this machine was slow is over by then, and to open one slows both.
 PATIENCE_NS = 2_000_000
 
 Begin = Callable[[Session], bool]
@@ -133,6 +133,8 @@ class OpenPace:
         self._waiting: deque[int] = deque()
         self._idle: deque[Session] = deque()  # those that have been free longest first
         self._wanted = 0
+        self._held_ns = NEVER  # what was due by then could have been sent in time
+        self._short_since_ns = NEVER  # when a start first found no session free, if one still waits
         self._note_lag_ns = recorder.lag_ns.append
         self._note_oversleep_ns = recorder.oversleep_ns.append
 
@@ -153,15 +155,18 @@ class OpenPace:
         while self._next_ns <= now_ns and len(waiting) < self._wanted:
             waiting.append(self._next_ns)
             self._next_ns = next(self._starts_ns)
+        if waiting and idle and idle[0].idle_ns <= waiting[0]:
+            # It could have been sent in time: all that has come since then waits for us.
+            self._held_ns = now_ns
         while waiting and idle:
-            self._send(waiting.popleft(), free_since_ns=idle[0].idle_ns)
-        can_grow = self._fleet.in_being < self._wanted
-        if waiting and can_grow:
+            self._send(waiting.popleft())
+        if waiting:
             self._grow(now_ns)
+            return
+        self._short_since_ns = NEVER
         # The next start matters if a session is free for it or could be opened.
-        self.due_ns = self._next_ns if idle or can_grow else NEVER
-        if waiting and can_grow and (patient_ns := waiting[0] + PATIENCE_NS) > now_ns:
-            self.due_ns = min(self._next_ns, patient_ns)
+        is_met = idle or self._fleet.in_being < self._wanted
+        self.due_ns = self._next_ns if is_met else NEVER
 
     def pop_idle(self) -> Session | None:
         """The one that has been free longest."""
@@ -172,17 +177,27 @@ class OpenPace:
         self._idle = deque(idle for idle in self._idle if idle is not session)
 
     def fill(self, wanted: int) -> None:
-        """Ask for those that starts are waiting for."""
+        """Ask from now on for up to *wanted* sessions, as starts wait for them."""
         self._wanted = wanted
-        self._grow(perf_counter_ns())
 
     def _grow(self, now_ns: int) -> None:
-        """Open sessions for the starts that have waited for long enough."""
-        waiting = sum(start_ns + PATIENCE_NS <= now_ns for start_ns in self._waiting)
-        needed = waiting - self._fleet.pending
-        self._fleet.ask(min(needed, self._wanted - self._fleet.in_being))
+        """Open sessions for starts that wait for long, and look again when they do."""
+        if self._short_since_ns == NEVER:
+            self._short_since_ns = now_ns
+        fleet, wanted = self._fleet, self._wanted
+        spare = wanted - fleet.in_being
+        if spare <= 0:
+            self.due_ns = NEVER
+            return
+        if now_ns >= self._short_since_ns + PATIENCE_NS:
+            coming = fleet.in_being - len(fleet.open)
+            fleet.ask(min(len(self._waiting) - coming, spare))
+            self._short_since_ns = now_ns
+        alarm_ns = self._short_since_ns + PATIENCE_NS
+        has_room = len(self._waiting) < wanted
+        self.due_ns = min(self._next_ns, alarm_ns) if has_room else alarm_ns
 
-    def _send(self, start_ns: int, *, free_since_ns: int) -> None:
+    def _send(self, start_ns: int) -> None:
         session = self._idle.pop()
         session.due_ns = start_ns
         if not self._begin(session):
@@ -190,5 +205,5 @@ class OpenPace:
             return
         lag_ns = session.sent_ns - start_ns
         self._note_lag_ns(lag_ns)
-        if free_since_ns <= start_ns:
+        if start_ns <= self._held_ns:
             self._note_oversleep_ns(lag_ns)
