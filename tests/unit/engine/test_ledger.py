@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from benchgate.backend.engine.accounts import parted
-from benchgate.backend.engine.ledger import DEAD_AFTER_S, Ledger
+from benchgate.backend.engine.ledger import Ledger
 from benchgate.backend.engine.messages import Punctuality
 from benchgate.domain.runs import LiveMetrics
 from benchgate.domain.templates import QueryKind, TableType
@@ -34,92 +34,6 @@ def test_a_report_that_makes_up_for_a_late_one_is_no_peak() -> None:
     sums.enter(0, report(2, 0.3, 0.3, interval_ns=20_000))
     assert closed(sums, 1).qps == pytest.approx(0.25, abs=0.1)
     assert closed(sums, 2).qps <= 4
-
-
-def silent_after_three(sums: Ledger) -> Ledger:
-    for second in range(1, 8):
-        sums.enter(0, report(second, *([0.3] if second < 4 else [])))
-        sums.close(second)
-    return sums
-
-
-def test_whoever_thinks_for_long_is_silent_for_long() -> None:
-    thinking = Ledger(workers=1, source=TableType.POSTGRES, think_time_ms=5_000)
-    assert silent_after_three(thinking).silence() is None
-    assert thinking.unanswered_seconds == 0
-
-
-@pytest.mark.parametrize(
-    ("answers", "is_measured", "unanswered"),
-    [
-        # The database was gone for ten seconds, and then for four.
-        ([1] * 5 + [0] * 10 + [1] * 5 + [0] * 4 + [1], True, 14),
-        ([1] * 5 + [0] * 10, True, 10),
-        # A moment without an answer is none.
-        ([1, 0, 0, 1, 0, 1], True, 0),
-        ([1] + [0] * 10 + [1], False, 0),
-    ],
-)
-def test_seconds_in_which_the_database_was_gone_are_counted(
-    *, answers: list[int], is_measured: bool, unanswered: int
-) -> None:
-    sums = ledger()
-    for second, count in enumerate(answers, 1):
-        failures = () if count else (refused(1),)
-        told = report(second, *[0.3] * count, failures=failures, is_measured=is_measured)
-        sums.enter(0, told)
-        sums.close(second)
-    assert sums.unanswered_seconds == unanswered
-
-
-def test_an_answer_that_took_as_long_as_the_silence_explains_it() -> None:
-    sums = ledger()
-    for second in range(1, 12):
-        sums.enter(0, report(second, *{1: [0.3], 11: [9_400]}.get(second, [])))
-        sums.close(second)
-    assert sums.unanswered_seconds == 0
-
-
-def test_a_silence_longer_than_any_answer_is_told_beside_the_figures() -> None:
-    sums = silent_after_three(ledger())
-    told = sums.silence()
-    assert told is not None
-    assert "in the last 4 s" in told
-
-
-def test_a_slow_database_is_silent_between_its_answers() -> None:
-    sums = ledger()
-    for second in range(1, 8):
-        sums.enter(0, report(second, *([3_000] if second == 3 else [])))
-        sums.close(second)
-    assert sums.silence() is None
-
-
-def punctual(scheduled: int) -> Punctuality:
-    nothing = counts(LOOKUP, []).service
-    return Punctuality(scheduled=scheduled, lag=nothing, oversleep=nothing)
-
-
-def test_a_schedule_is_silent_between_its_starts() -> None:
-    sums = ledger()
-    for second in range(1, 40):
-        begins = second in {5, 30}
-        sums.enter(0, report(second, *([0.3] * begins), punctuality=punctual(int(begins))))
-        sums.close(second)
-    assert sums.silence() is None
-
-
-def test_a_start_that_nobody_answers_ends_the_silence_of_a_schedule_in_one_to_tell_of() -> None:
-    sums = ledger()
-    for second in range(1, 41):
-        answered = [0.3] * (second == 5)
-        failures = (refused(1, kind=LOOKUP),) if second == 20 else ()
-        begins = punctual(int(second in {5, 20, 36}))
-        sums.enter(0, report(second, *answered, failures=failures, punctuality=begins))
-        sums.close(second)
-    told = sums.silence()
-    assert told is not None
-    assert "in the last 5 s" in told
 
 
 def test_a_second_is_complete_when_every_worker_has_reported_it() -> None:
@@ -170,44 +84,6 @@ def test_errors_are_grouped_with_the_earliest_message() -> None:
     (row,) = sums.errors()
     assert (row.summary, row.query_type, row.source) == ("connection", "OTHER", "POSTGRES")
     assert (row.count, row.message, row.earliest_occurrence) == (5, "earlier", NOON)
-
-
-def test_a_load_is_dead_when_nothing_has_worked_for_ten_seconds() -> None:
-    sums = ledger()
-    for second in range(1, DEAD_AFTER_S + 1):
-        assert not sums.is_dead(2)
-        sums.enter(0, report(second, failures=(refused(1, f"refused {second}"),)))
-        sums.close(second)
-    assert sums.is_dead(2)
-    assert sums.last_message == f"refused {DEAD_AFTER_S}"
-    sums.enter(0, report(11, 0.1))
-    sums.close(11)
-    assert not sums.is_dead(2)
-
-
-def test_a_slow_database_is_not_a_dead_one() -> None:
-    sums = ledger()
-    for second in range(1, 60):
-        sums.enter(0, report(second, failures=(refused(1),) if second % 10 == 0 else ()))
-        sums.close(second)
-    assert not sums.is_dead(8)
-
-
-def test_one_failure_after_a_long_silence_is_no_end() -> None:
-    sums = ledger()
-    for second in range(1, 40):
-        failures = (refused(1),) if second == 30 else ()
-        sums.enter(0, report(second, *([0.1] if second == 1 else []), failures=failures))
-        sums.close(second)
-        assert not sums.is_dead(1)
-    assert not sums.ended_dead(1)
-
-
-def test_a_load_in_which_nothing_ever_worked_ends_as_that() -> None:
-    sums = ledger()
-    sums.enter(0, report(1, failures=(refused(1),)))
-    sums.close(1)
-    assert sums.ended_dead(64)
 
 
 def test_what_was_due_in_the_warmup_and_is_sent_later_hides_nothing_that_was_missed() -> None:

@@ -54,6 +54,7 @@ class Second:
             longest_ms=max(longest_ms, default=0.0),
             due=self.due,
             is_measured=self.is_measured,
+            span_s=self.span_s,
         )
 
 
@@ -69,10 +70,10 @@ class Ledger:
         self._measured_ns = [0] * workers
         self._measured = Accounts()
         self._errors: dict[tuple[FailureKind, QueryKind | None], FailureCount] = {}
-        self._silent_s = 0
+        self._silent_s = 0.0
         self._silences = Silences(think_time_ms=think_time_ms)
         self._failed_since = 0
-        self._failing_s = 0  # seconds of the silence in which something failed
+        self._failing_s = 0.0  # seconds of the silence in which something failed
         self._last_message = ""
 
     @property
@@ -137,11 +138,8 @@ class Ledger:
         accounts = entry.accounts
         entry.connections = sum(self._open)
         p50_ms, p95_ms, p99_ms = accounts.latency().percentiles_ms((50, 95, 99))
-        answered = accounts.answered
-        self._silent_s = 0 if answered else self._silent_s + 1
         self._silences.hear(entry.heard)
-        self._failed_since = 0 if answered else self._failed_since + accounts.failed
-        self._failing_s = 0 if answered else self._failing_s + bool(accounts.failed)
+        self._enter_silence(entry)
         return entry, LiveMetrics(
             qps=round(entry.qps, 1),
             p50_latency_ms=p50_ms,
@@ -152,14 +150,26 @@ class Ledger:
             total_queries=self._measured.answered,
         )
 
+    def _enter_silence(self, entry: Second) -> None:
+        if entry.accounts.answered:
+            self._silent_s = self._failing_s = 0.0
+            self._failed_since = 0
+            return
+        self._silent_s += entry.span_s
+        self._failed_since += entry.accounts.failed
+        if entry.accounts.failed:
+            # Of a long second nothing says that there were failures in more than one of it.
+            self._failing_s += min(1.0, entry.span_s)
+
     def is_dead(self, connections: int, *, after_s: int = DEAD_AFTER_S) -> bool:
         """Whether nothing has worked for so long although each of *connections* had its chance.
 
         A silence without failures is a slow database, and one failure after a long operation is
         no dead one: they have to come again and again.
         """
-        is_silent = self._silent_s >= after_s and self._failed_since >= connections
-        return is_silent and self._failing_s >= max(FAILING_MIN_S, after_s // FAILING_SHARE)
+        is_silent = round(self._silent_s) >= after_s and self._failed_since >= connections
+        failing_s_min = max(FAILING_MIN_S, after_s // FAILING_SHARE)
+        return is_silent and round(self._failing_s) >= failing_s_min
 
     def ended_dead(self, connections: int) -> bool:
         """Whether a load that has had its time ended in a silence, or never did anything else."""
