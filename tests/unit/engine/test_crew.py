@@ -5,12 +5,14 @@ from collections.abc import Callable
 import anyio
 import pytest
 
+from benchgate.backend.drivers.port import Assignment, Course, Recorder
 from benchgate.backend.engine.crew import drive
 from benchgate.backend.engine.load import Load, Outcome, Ramp, Tick
+from benchgate.domain.failures import FailureKind
 from benchgate.domain.findings import SessionsProof
 from benchgate.domain.search import SearchPlan
-from benchgate.domain.templates import Guardrails, WorkerLoss
-from tests.unit.engine.loads import Ear, Here, Pretence, load_of
+from benchgate.domain.templates import Guardrails, QueryKind, WorkerLoss
+from tests.unit.engine.loads import TICK_S, Ear, Here, Pretence, load_of
 
 pytestmark = pytest.mark.anyio
 
@@ -162,3 +164,34 @@ async def test_a_guardrail_stops_the_run_with_its_reason() -> None:
     assert outcome.stopped == "Guardrail: the limit of 1 s was reached."
     assert outcome.failure is None
     assert outcome.summary is not None
+
+
+class Dying(Pretence):
+    """A driver of a database that answers nothing any more as soon as it `is_dead`."""
+
+    is_dead = False
+
+    async def drive(self, assignment: Assignment, recorder: Recorder, course: Course) -> None:
+        recorder.connections_changed(1)
+        meter = recorder.meter(QueryKind.POINT_LOOKUP)
+        await course.ready()
+        while not course.stopped.is_set():
+            if self.is_dead:
+                recorder.failed(None, FailureKind.CONNECTION, "refused")
+            else:
+                meter.rows.append(1)
+                meter.service_ns.append(1_000)
+            await anyio.sleep(TICK_S)
+        recorder.connections_changed(-1)
+
+
+async def test_a_search_whose_database_is_gone_in_the_step_that_decides_it_has_failed() -> None:
+    driver = Dying(left=0)
+
+    def die(tick: Tick, place: Here) -> None:
+        driver.is_dead = tick.elapsed_seconds >= 2
+
+    plan = PLAN.model_copy(update={"steps_max": 1})
+    load = load_of(duration_seconds=60, ramp=Ramp(plan=plan, step_seconds=6))
+    outcome, _ = await carried_out(load, driver, on_tick=die)
+    assert outcome.failure == "Nothing worked at the end: refused"

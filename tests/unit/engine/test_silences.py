@@ -104,22 +104,23 @@ def test_a_start_that_nobody_answers_ends_the_silence_of_a_schedule_in_one_to_te
 def test_a_load_is_dead_when_nothing_has_worked_for_ten_seconds() -> None:
     sums = ledger()
     for second in range(1, DEAD_AFTER_S + 1):
-        assert not sums.is_dead(2)
+        assert not sums.is_dead()
         sums.enter(0, report(second, failures=(refused(1, f"refused {second}"),)))
         sums.close(second)
-    assert sums.is_dead(2)
+    assert sums.is_dead()
     assert sums.last_message == f"refused {DEAD_AFTER_S}"
     sums.enter(0, report(11, 0.1))
     sums.close(11)
-    assert not sums.is_dead(2)
+    assert not sums.is_dead()
 
 
 def test_a_slow_database_is_not_a_dead_one() -> None:
     sums = ledger()
     for second in range(1, 60):
-        sums.enter(0, report(second, failures=(refused(1),) if second % 10 == 0 else ()))
+        failures = (refused(1),) if second % 10 == 0 else ()
+        sums.enter(0, report(second, failures=failures, connections=8))
         sums.close(second)
-    assert not sums.is_dead(8)
+    assert not sums.is_dead()
 
 
 def test_one_failure_after_a_long_silence_is_no_end() -> None:
@@ -128,15 +129,15 @@ def test_one_failure_after_a_long_silence_is_no_end() -> None:
         failures = (refused(1),) if second == 30 else ()
         sums.enter(0, report(second, *([0.1] if second == 1 else []), failures=failures))
         sums.close(second)
-        assert not sums.is_dead(1)
-    assert not sums.ended_dead(1)
+        assert not sums.is_dead()
+    assert not sums.ended_dead()
 
 
 def test_a_load_in_which_nothing_ever_worked_ends_as_that() -> None:
     sums = ledger()
     sums.enter(0, report(1, failures=(refused(1),)))
     sums.close(1)
-    assert sums.ended_dead(64)
+    assert sums.ended_dead()
 
 
 def heard(*answers: int, longest_ms: float = 0.3, think_time_ms: int = 0) -> Silences:
@@ -190,8 +191,24 @@ def test_a_load_is_at_its_end_after_seconds_and_not_after_reports() -> None:
         interval_ns = SECOND_NS if second == 1 else 2_000
         caught_up.enter(0, report(second, failures=(refused(9),), interval_ns=interval_ns))
         caught_up.close(second)
-    assert not caught_up.is_dead(2)
+    assert not caught_up.is_dead()
     for second, interval_ns in enumerate((6 * SECOND_NS, SECOND_NS, SECOND_NS, 2 * SECOND_NS), 1):
         held_up.enter(0, report(second, failures=(refused(9),), interval_ns=interval_ns))
         held_up.close(second)
-    assert held_up.is_dead(2)
+    assert held_up.is_dead()
+
+
+@pytest.mark.parametrize(("opened", "is_dead"), [((3, 8, 0), False), ((0, 1, 2), True)])
+def test_each_connection_that_there_ever_was_has_its_chance(
+    *, opened: tuple[int, ...], is_dead: bool
+) -> None:
+    sums = ledger()
+    for second in range(1, 14):
+        is_well = second <= len(opened)
+        connections = opened[second - 1] if is_well else 0
+        failures = () if is_well or second > 9 else (refused(1),)
+        answers = [0.3] * is_well
+        told = report(second, *answers, failures=failures, connections=connections)
+        sums.enter(0, told)
+        sums.close(second)
+    assert sums.is_dead() is is_dead

@@ -200,12 +200,14 @@ class Crew:
                 return
             metrics = self._close(second)
             await observer.ticked(self._tick(second, metrics))
-            if self._ledger.is_dead(self._pilot.connections):
+            if self._ledger.is_dead():
                 self._fail(f"Nothing worked for {DEAD_AFTER_S} s: {self._ledger.last_message}")
-            if self._is_over or self._stopped or self._pilot.is_over:
+            if self._is_over or self._stopped:
                 return
+            if self._pilot.is_over:
+                break
             await self._steer()
-        if self._ledger.ended_dead(self._pilot.connections):
+        if self._ledger.ended_dead():
             self._fail(f"Nothing worked at the end: {self._ledger.last_message}")
 
     async def _hear_of(self, second: int) -> bool:

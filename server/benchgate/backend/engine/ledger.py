@@ -67,6 +67,7 @@ class Ledger:
         self._source = source
         self._seconds: dict[int, Second] = {}
         self._open = [0] * workers
+        self._most_open = 1  # connections that there were in one second
         self._measured_ns = [0] * workers
         self._measured = Accounts()
         self._errors: dict[tuple[FailureKind, QueryKind | None], FailureCount] = {}
@@ -137,6 +138,7 @@ class Ledger:
         entry = self._seconds.pop(second)
         accounts = entry.accounts
         entry.connections = sum(self._open)
+        self._most_open = max(self._most_open, entry.connections)
         p50_ms, p95_ms, p99_ms = accounts.latency().percentiles_ms((50, 95, 99))
         self._silences.hear(entry.heard)
         self._enter_silence(entry)
@@ -161,21 +163,23 @@ class Ledger:
             # Of a long second nothing says that there were failures in more than one of it.
             self._failing_s += min(1.0, entry.span_s)
 
-    def is_dead(self, connections: int, *, after_s: int = DEAD_AFTER_S) -> bool:
-        """Whether nothing has worked for so long although each of *connections* had its chance.
+    def is_dead(self, *, after_s: int = DEAD_AFTER_S) -> bool:
+        """Whether nothing has worked for so long although each connection had its chance.
+
+        Those that were open count; what a rate may open, or a search may try, has had none.
 
         A silence without failures is a slow database, and one failure after a long operation is
         no dead one: they have to come again and again.
         """
-        is_silent = round(self._silent_s) >= after_s and self._failed_since >= connections
+        is_silent = round(self._silent_s) >= after_s and self._failed_since >= self._most_open
         failing_s_min = max(FAILING_MIN_S, after_s // FAILING_SHARE)
         return is_silent and round(self._failing_s) >= failing_s_min
 
-    def ended_dead(self, connections: int) -> bool:
+    def ended_dead(self) -> bool:
         """Whether a load that has had its time ended in a silence, or never did anything else."""
         if not self._measured.answered and self._failed_since:
             return True
-        return self.is_dead(connections, after_s=DEAD_AT_END_AFTER_S)
+        return self.is_dead(after_s=DEAD_AT_END_AFTER_S)
 
     @property
     def unanswered_seconds(self) -> int:
