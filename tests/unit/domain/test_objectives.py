@@ -192,3 +192,15 @@ def test_a_rate_is_met_but_for_what_the_end_of_a_run_explains(
     )
     assert (verdict.holds, verdict.sentence) == (holds, sentence)
     assert verdict.model_dump()["holds"] is holds
+
+
+def test_what_the_warmup_has_left_makes_up_for_nothing_that_is_open_at_the_end() -> None:
+    verdict = RateVerdict(
+        target_qps=1_000, qps=1_000, scheduled=30_000, answered=30_000, backlog=10_000
+    )
+    assert not verdict.holds
+    assert verdict.sentence == (
+        "The target of 1,000 QPS was not met: 1,000 QPS, "
+        "after a backlog of 10,000 from the warm-up."
+    )
+    assert verdict.model_copy(update={"answered": 39_900}).holds

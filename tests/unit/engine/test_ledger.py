@@ -98,6 +98,17 @@ def test_what_was_due_in_the_warmup_and_is_sent_later_hides_nothing_that_was_mis
     assert (schedule.scheduled, schedule.sent, schedule.missed) == (5, 5, 5)
 
 
+def test_starts_of_the_warmup_that_came_to_no_end_in_it_are_a_backlog() -> None:
+    sums = ledger()
+    nothing = histogram_of([]).packed
+    due = Punctuality(scheduled=5, lag=nothing, oversleep=nothing)
+    ended = (refused(1, kind=LOOKUP), refused(4))
+    sums.enter(0, report(1, 1, is_measured=False, punctuality=due, failures=ended))
+    assert sums.backlog == 3
+    sums.enter(0, report(2, *[1] * 2, is_measured=True, punctuality=due))
+    assert sums.backlog == 3
+
+
 def test_each_kind_has_its_own_figures() -> None:
     sums = ledger()
     kinds = (

@@ -70,6 +70,7 @@ class Ledger:
         self._most_open = 1  # connections that there were in one second
         self._measured_ns = [0] * workers
         self._measured = Accounts()
+        self._left_over = 0  # starts that were due in the warm-up and came to no end in it
         self._errors: dict[tuple[FailureKind, QueryKind | None], FailureCount] = {}
         self._silent_s = 0.0
         self._silences = Silences(think_time_ms=think_time_ms)
@@ -97,6 +98,11 @@ class Ledger:
         """Everything that was measured."""
         return self._measured
 
+    @property
+    def backlog(self) -> int:
+        """Starts that the warm-up of an open loop has left to the measurement."""
+        return max(0, self._left_over)
+
     def enter(self, worker: int, report: Report) -> None:
         """Add one worker's report of one second."""
         self._open[worker] = report.connections
@@ -115,6 +121,9 @@ class Ledger:
             self._measured_ns[worker] += report.interval_ns
             self._measured.add(accounts)
             self.timekeeping.enter(worker, report)
+        elif report.punctuality is not None:
+            ended = accounts.answered + accounts.failed - accounts.unkind_failed
+            self._left_over += report.punctuality.scheduled - ended
 
     def lose(self, worker: int) -> None:
         """Expect no further report of *worker*, which is gone; what it has reported counts."""

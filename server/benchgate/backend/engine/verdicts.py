@@ -34,6 +34,7 @@ def findings_of(
             qps=measured.answered / seconds,
             scheduled=schedule.scheduled if schedule else 0,
             answered=measured.answered,
+            backlog=ledger.backlog,
         )
         own["response_p99_ms"] = measured.latency().percentile_ms(99)
     return Findings(
