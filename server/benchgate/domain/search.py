@@ -26,6 +26,10 @@ from benchgate.domain.values import Value
 CONCURRENCY_MAX_DEFAULT = 1_000
 # A database's limit is not found again more exactly than this in another run.
 GAP_PCT = 5
+LOST_WORKERS = (
+    "After the loss of a worker the later steps of the search were made by fewer workers: "
+    "treat its maximum as a lower bound."
+)
 
 
 class SearchPlan(Limits):
@@ -104,13 +108,16 @@ class SearchOutcome(Value):
     best_qps: float | None
     reason: str
     end: SearchEnd
-    is_lower_bound: bool = False  # what ended it is the load generator's limit
+    is_lower_bound: bool = False  # the load generator's limit ended it, or a worker was lost
+    has_lost_workers: bool = False  # before some of its steps
 
     @property
     def caution(self) -> str | None:
         """What a reader of the maximum has to know of it."""
         if not self.is_lower_bound:
             return None
+        if self.has_lost_workers:
+            return LOST_WORKERS
         if self.best_concurrency is None:
             return f"{LIMITED_BY_IT}: it had no time left at any level, so no maximum was found."
         found = connections(self.best_concurrency)
@@ -129,6 +136,7 @@ class Search(Value):
 
     plan: SearchPlan
     steps: tuple[SearchStep, ...] = ()
+    steps_of_all: int | None = None  # made before a worker was lost
 
     @property
     def planned(self) -> Planned | None:
@@ -180,6 +188,11 @@ class Search(Value):
         )
         return self.model_copy(update={"steps": (*self.steps, step)})
 
+    def after_loss(self) -> "Search":
+        """The search whose further steps are made by fewer workers."""
+        made = len(self.steps) if self.steps_of_all is None else self.steps_of_all
+        return self.model_copy(update={"steps_of_all": made})
+
     def outcome(self) -> SearchOutcome:
         """What was found; a search that is not over has run out of time."""
         best = self.best
@@ -188,7 +201,8 @@ class Search(Value):
             best_qps=best.figures.qps.value if best else None,
             reason=self._reason,
             end=self._end,
-            is_lower_bound=self._is_ended_by_generator,
+            is_lower_bound=self._is_ended_by_generator or self._has_lost_workers,
+            has_lost_workers=self._has_lost_workers,
         )
 
     @property
@@ -282,6 +296,11 @@ class Search(Value):
             return False
         # What the database refused it has refused, whoever was short of time.
         return not next(of_the_answers(worst.figures, self.plan), None)
+
+    @property
+    def _has_lost_workers(self) -> bool:
+        """Whether steps of fewer workers were held against those of more, or made by them alone."""
+        return self.steps_of_all is not None and len(self.steps) > self.steps_of_all
 
     @property
     def _nothing_stable(self) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from benchgate.domain.stability import StepFigures
-from tests.unit.domain.searches import Measure, exact, figures_of, searched
+from tests.unit.domain.searches import Measure, exact, figures_of, plan_with, searched
 
 
 def with_a_spent_generator(level: int, **figures: object) -> Measure:
@@ -51,3 +51,17 @@ def test_a_generator_that_was_spent_at_every_level_has_found_no_maximum() -> Non
     assert found.reason.startswith("no level stayed stable, and at 1 the load generator itself")
     assert found.caution is not None
     assert "no maximum was found" in found.caution
+
+
+def test_a_maximum_that_fewer_workers_have_found_is_a_lower_bound_and_says_so() -> None:
+    begun = searched(figures_of, plan_with(concurrency_max=15), steps=1)
+    whole, lost = begun.after(figures_of(15)), begun.after_loss().after(figures_of(15))
+    assert whole.outcome().caution is None
+    assert lost.outcome().is_lower_bound
+    assert lost.outcome().caution == (
+        "After the loss of a worker the later steps of the search were made by fewer workers: "
+        "treat its maximum as a lower bound."
+    )
+    assert lost.after_loss().outcome() == lost.outcome()
+    # A loss after the last step has changed none.
+    assert whole.after_loss().outcome() == whole.outcome()

@@ -175,6 +175,7 @@ def test_a_step_that_is_disturbed_is_measured_anew() -> None:
     assert (step.figures.seconds, step.figures.qps.value) == (2, 20)
     assert step.figures.p99_latency_ms.value == pytest.approx(1, rel=1e-3)
     assert step.is_stable
+    assert pilot.found.outcome.has_lost_workers
 
 
 def test_where_no_step_has_begun_nothing_is_measured_anew() -> None:

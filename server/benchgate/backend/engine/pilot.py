@@ -126,6 +126,7 @@ class SearchPilot:
         The time that this takes is taken from the steps that would follow.
         """
         was_begun = self._settling_s > 0 and not self.is_over
+        self._search = self._search.after_loss()
         self._begin_step()
         return was_begun
 
