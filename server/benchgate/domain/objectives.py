@@ -127,6 +127,7 @@ class RateVerdict(Value):
     scheduled: int = Field(ge=0, description="Starts that were due in the measurement")
     answered: int = Field(ge=0)
     backlog: int = Field(default=0, ge=0, description="Starts that the warm-up left unanswered")
+    under_way: int = Field(default=0, ge=0, description="Operations under way at any moment")
 
     @computed_field
     @property
@@ -134,8 +135,9 @@ class RateVerdict(Value):
         """Whether no more is missing than the end of a run explains."""
         # A measurement is seldom a whole number of the schedule's windows, so it is held against
         # what was due in it; one operation may lie on either side of each edge. Answers to what
-        # was due before make up for nothing that is still open at the end.
-        due = self.scheduled + self.backlog
+        # was due before make up for nothing that is still open at the end, but for as many as are
+        # always under way where operations take their time.
+        due = self.scheduled + self.backlog - self.under_way
         return self.answered + 1 >= due * (1 - RATE_TOLERANCE_PCT / 100)
 
     @property

@@ -204,3 +204,11 @@ def test_what_the_warmup_has_left_makes_up_for_nothing_that_is_open_at_the_end()
         "after a backlog of 10,000 from the warm-up."
     )
     assert verdict.model_copy(update={"answered": 39_900}).holds
+
+
+def test_what_is_under_way_at_any_moment_may_be_open_at_the_end() -> None:
+    """Operations of five seconds, one each second: five are under way before, and five after."""
+    held = {"target_qps": 1, "qps": 1, "scheduled": 100, "answered": 100, "backlog": 5}
+    assert not RateVerdict.model_validate(held).holds
+    assert RateVerdict.model_validate(held | {"under_way": 5}).holds
+    assert not RateVerdict.model_validate(held | {"under_way": 5, "answered": 97}).holds

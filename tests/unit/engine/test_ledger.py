@@ -182,3 +182,10 @@ def test_connections_are_shared_out_fairly(whole: int, parts: int) -> None:
     shares = parted(whole, parts)
     assert (len(shares), sum(shares)) == (parts, whole)
     assert max(shares) - min(shares) <= 1
+
+
+def test_the_mean_service_time_is_that_of_all_operations() -> None:
+    sums = Ledger(workers=1, source=TableType.POSTGRES)
+    sums.enter(0, report(1, kinds=(counts(LOOKUP, [10] * 3), counts(INSERT, [50]))))
+    assert sums.measured.mean_service_s == pytest.approx(0.02, rel=1e-3)
+    assert Ledger(workers=1, source=TableType.POSTGRES).measured.mean_service_s == 0

@@ -13,6 +13,7 @@ from benchgate.domain.runs import Summary
 from benchgate.domain.templates import QueryKind
 
 PERCENT = 100.0
+MS_PER_S = 1_000
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9, 99.99, 100.0)
 
 
@@ -85,6 +86,12 @@ class Accounts:
         """Failures in percent of all that was tried."""
         tried = self.failed + self.answered
         return round(PERCENT * self.failed / tried, 3) if tried else 0.0
+
+    @property
+    def mean_service_s(self) -> float:
+        """The mean service time of all kinds together; 0 where nothing was answered."""
+        service = merged([account.service for account in self.by_kind.values()])
+        return (service.mean_ms() or 0.0) / MS_PER_S
 
     def latency(self) -> LatencyHistogram:
         """The latencies that count, of all kinds together."""

@@ -35,6 +35,8 @@ def findings_of(
             scheduled=schedule.scheduled if schedule else 0,
             answered=measured.answered,
             backlog=ledger.backlog,
+            # Little's law.
+            under_way=int(load.schedule.rate_per_s * measured.mean_service_s),
         )
         own["response_p99_ms"] = measured.latency().percentile_ms(99)
     return Findings(
