@@ -10,9 +10,9 @@ from time import perf_counter_ns
 from typing import Protocol
 
 import anyio
-import duckdb
 
 from benchgate.backend.drivers.catalog import driver_for
+from benchgate.backend.drivers.duckdb.file import connected
 from benchgate.backend.drivers.port import (
     Assignment,
     ConnectionReference,
@@ -74,7 +74,7 @@ class DuckdbDatabase:
         return Target(table_type=TableType.DUCKDB, database=str(self.path), table_name=table)
 
     def sql(self, *statements: str) -> str:
-        with closing(duckdb.connect(self.path)) as connection:
+        with closing(connected(self.path, read_only=False)) as connection:
             rows = [connection.execute(statement).fetchall() for statement in statements][-1]
         return "\n".join("|".join(map(str, row)) for row in rows)
 

@@ -12,7 +12,7 @@ import pytest
 from benchgate.backend.drivers.duckdb.driver import DuckdbDriver
 from benchgate.backend.drivers.port import Target
 from benchgate.domain.failures import FailureKind
-from benchgate.domain.templates import QueryKind, TableType
+from benchgate.domain.templates import Operation, QueryKind, TableType
 from benchgate.errors import DatabaseError, InvalidInput
 from tests.integration.databases import (
     ALL_KINDS,
@@ -21,6 +21,7 @@ from tests.integration.databases import (
     assignment,
     driven,
     only,
+    own,
     until,
 )
 
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.anyio
 
 LOOKUP, SCAN = QueryKind.POINT_LOOKUP, QueryKind.RANGE_SCAN
 INSERT, UPDATE = QueryKind.INSERT, QueryKind.UPDATE
+READ, WRITE = Operation.READ, Operation.WRITE
 
 
 @pytest.fixture
@@ -182,6 +184,52 @@ async def test_rows_are_not_deleted_under_another_name(
     with pytest.raises(InvalidInput, match=f"{kind} (would delete rows|cannot be used)"):
         await DuckdbDriver().check(file.target("items"), only(kind, sql))
     assert file.sql("SELECT count(*) FROM items") == "500"
+
+
+@pytest.mark.parametrize("operation", [READ, WRITE])
+@pytest.mark.parametrize(
+    ("sql", "type_name"),
+    [
+        ("COPY (SELECT 42) TO '{aside}'", "COPY"),
+        ("DROP TABLE {{table}}", "DROP"),
+        ("ATTACH '{aside}'", "ATTACH"),
+    ],
+)
+async def test_a_nested_comment_hides_no_other_statement(
+    file: DuckdbDatabase, operation: Operation, sql: str, type_name: str
+) -> None:
+    aside = file.path.with_name("aside")
+    word = "SELECT" if operation is READ else "DELETE"
+    hidden = f"/* /* */ {word} */ {sql.format(aside=aside)}"
+    with pytest.raises(InvalidInput, match=f"GENERIC_SQL.*({type_name}|comment)"):
+        await DuckdbDriver().check(file.target("items"), (own(operation, hidden),))
+    assert not aside.exists()
+    assert file.sql("SELECT count(*) FROM items") == "500"
+
+
+async def test_a_statement_reads_no_file_but_its_own(file: DuckdbDatabase) -> None:
+    aside = file.path.with_name("aside.csv")
+    aside.write_text("a,b\n1,2\n")
+    driver, target = DuckdbDriver(), file.target("items")
+    reading = f"SELECT * FROM read_csv('{aside}')"
+    for workload in (
+        (own(READ, reading),),
+        (own(WRITE, f"INSERT INTO {{table}} {reading}"),),
+    ):
+        with pytest.raises(InvalidInput, match=r"GENERIC_SQL cannot be used.*disabled"):
+            await driver.check(target, workload)
+
+
+async def test_the_sessions_of_a_load_reach_no_other_file(file: DuckdbDatabase) -> None:
+    aside = file.path.with_name("aside.csv")
+    aside.write_text("a,b\n1,2\n")
+    notes = Notes()
+    # As if it had not been checked.
+    workload = (own(READ, f"SELECT * FROM read_csv('{aside}')"),)
+    async with driven(assignment(file.target("items"), workload, connections=1), notes):
+        await until(lambda: len(notes.failures) > 0)
+    assert notes.answered == []
+    assert "disabled" in notes.failures[0][2]
 
 
 async def test_writers_of_the_same_row_are_told_of_their_conflict(file: DuckdbDatabase) -> None:

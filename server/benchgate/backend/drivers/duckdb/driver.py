@@ -4,7 +4,7 @@ Knows how to look, to check and what a load is made of; the load itself is in `t
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import anyio.to_thread
@@ -40,7 +40,7 @@ from benchgate.backend.drivers.statements import (
 )
 from benchgate.backend.drivers.threads import Work, load
 from benchgate.domain.failures import FailureKind
-from benchgate.domain.templates import QueryShare
+from benchgate.domain.templates import QueryKind, QueryShare
 from benchgate.domain.text import one_line
 from benchgate.errors import InvalidInput
 
@@ -60,6 +60,20 @@ DEEDS = {
     "TRUNCATE": Deed.DELETE,
 }
 MERGE = "MERGE_INTO"
+# What DuckDB may take the SQL of each kind for; only its own parser knows all its comments.
+READ_TYPES = frozenset({duckdb.StatementType.SELECT})
+WRITE_TYPES = {
+    QueryKind.INSERT: frozenset({duckdb.StatementType.INSERT}),
+    QueryKind.UPDATE: frozenset({duckdb.StatementType.UPDATE}),
+}
+OWN_WRITE_TYPES = frozenset(
+    {
+        duckdb.StatementType.INSERT,
+        duckdb.StatementType.UPDATE,
+        duckdb.StatementType.DELETE,
+        duckdb.StatementType.MERGE_INTO,
+    }
+)
 
 
 class DuckdbDriver:
@@ -145,20 +159,30 @@ def _is_read(connection: duckdb.DuckDBPyConnection, statement: Statement) -> boo
 def _plan(connection: duckdb.DuckDBPyConnection, statement: Statement) -> None:
     """Plan *statement* without running it, and look at what the plan does."""
     try:
-        # Explaining several would explain the first and run the others.
-        count = len(connection.extract_statements(statement.sql))
-        if count != 1:
-            raise _unusable(statement, f"it is {count} statements")
-        connection.execute("SET explain_output = 'all'")
+        _refuse_other_types(statement, connection.extract_statements(statement.sql))
         nothing = (None,) * statement.parameters
         plans = connection.execute(f"EXPLAIN (FORMAT json) {statement.sql}", nothing).fetchall()
     except duckdb.Error as exc:
-        if failure_of(exc) in NOT_THE_STATEMENT:
+        is_outside = isinstance(exc, duckdb.PermissionException)  # of the file
+        if failure_of(exc) in NOT_THE_STATEMENT and not is_outside:
             raise
         raise _unusable(statement, one_line(str(exc))) from exc
     steps = {step for _, plan in plans for step in _steps(json.loads(plan))}
     deeds = {DEEDS[step] for step in steps if step in DEEDS}
     refuse_misnamed(statement, deeds or ({Deed.MERGE} if MERGE in steps else set[Deed]()))
+
+
+def _refuse_other_types(statement: Statement, found: Sequence[duckdb.Statement]) -> None:
+    """Refuse what DuckDB takes for anything but one statement of its kind."""
+    # Explaining several would explain the first and run the others.
+    if len(found) != 1:
+        raise _unusable(statement, f"it is {len(found)} statements")
+    allowed = WRITE_TYPES.get(statement.kind, OWN_WRITE_TYPES) if statement.writes else READ_TYPES
+    if found[0].type not in allowed:
+        raise _unusable(
+            statement,
+            f"DuckDB takes it for {found[0].type.name}, which is not what it stands for",
+        )
 
 
 def _unusable(statement: Statement, reason: str) -> InvalidInput:

@@ -6,8 +6,9 @@ Everything here blocks and belongs in a thread. Nothing here ever creates a file
 """
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import duckdb
 
@@ -47,8 +48,15 @@ BY_TEXT: tuple[tuple[type[duckdb.Error], str, FailureKind], ...] = (
     (duckdb.InvalidInputException, "read-only", FailureKind.CREDENTIALS),
 )
 
+LOG_SUFFIX = ".wal"
+LOG_SUFFIXES = (LOG_SUFFIX, ".wal.checkpoint", ".wal.recovery")
+
+# All of a process have to open a file alike, so what a look needs is in every connection.
+OPENING: dict[str, str | bool | int | float | list[str]] = {"explain_output": "all"}
+
 # Looks come one after the other, because a file cannot be opened and attached at the same time.
 _looking = threading.Lock()
+_confining = threading.Lock()
 
 
 def open_file(target: Target, *, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -57,7 +65,40 @@ def open_file(target: Target, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     if not path.exists():
         # A connection that may write would make it.
         raise duckdb.IOException(f"there is no file {path}")
-    return duckdb.connect(path, read_only=read_only)
+    return connected(path, read_only=read_only)
+
+
+def connected(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    """A connection to the file at *path* that reaches no other file."""
+    connection = duckdb.connect(path, read_only=read_only, config=OPENING)
+    try:
+        # DuckDB knows its logs as its own only where the file's name holds no question mark.
+        confine(connection, [beside(path, suffix) for suffix in LOG_SUFFIXES])
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def confine(connection: duckdb.DuckDBPyConnection, allowed: Sequence[Path] = ()) -> None:
+    """Cut the instance of *connection* off from all files but its own and *allowed* ones, for good.
+
+    A statement of a workload has no business there, and DuckDB's SQL can read and write any file.
+    """
+    paths = ", ".join("'" + str(path).replace("'", "''") + "'" for path in allowed)
+    with _confining:
+        locked = connection.execute("SELECT current_setting('lock_configuration')").fetchone()
+        if locked == (True,):
+            return  # Another connection to the instance has done it.
+        connection.execute(f"SET allowed_paths = [{paths}]")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """Where DuckDB keeps a log; it takes what follows a question mark for an address's query."""
+    name, mark, query = path.name.partition("?")
+    return path.with_name(f"{name}{suffix}{mark}{query}")
 
 
 @contextmanager
@@ -84,12 +125,17 @@ def imitating(target: Target) -> Generator[duckdb.DuckDBPyConnection]:
         found = connection.execute("SELECT current_database()").fetchone()
     name = quoted(str(found[0]) if found else "imitation")
     file = str(path_of(target)).replace("'", "''")
-    with _looking, _told(target), closing(duckdb.connect(":memory:")) as connection:
+    with (
+        _looking,
+        _told(target),
+        closing(duckdb.connect(":memory:", config=OPENING)) as connection,
+    ):
         connection.execute(f"ATTACH '{file}' AS benchgate_original (READ_ONLY)")
         connection.execute(f"ATTACH ':memory:' AS {name}")
         connection.execute(f"COPY FROM DATABASE benchgate_original TO {name} (SCHEMA)")
         connection.execute(f"USE {name}")
         connection.execute("DETACH benchgate_original")
+        confine(connection)
         yield connection
 
 

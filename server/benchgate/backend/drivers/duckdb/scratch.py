@@ -9,12 +9,12 @@ from typing import BinaryIO
 import duckdb
 
 from benchgate.backend.drivers.copies import Abandoned, FileKind
+from benchgate.backend.drivers.duckdb.file import LOG_SUFFIX, LOG_SUFFIXES, beside, connected
 from benchgate.errors import DatabaseError
 
 BYTES_AT_ONCE = 16 * 2**20
-LOG_SUFFIX = ".wal"
 # The last is the folder of what did not fit into memory.
-SUFFIXES = (LOG_SUFFIX, ".wal.checkpoint", ".wal.recovery", ".tmp")
+SUFFIXES = (*LOG_SUFFIXES, ".tmp")
 
 
 def copy_file(source: Path, path: Path, abandoned: threading.Event) -> None:
@@ -28,9 +28,11 @@ def copy_file(source: Path, path: Path, abandoned: threading.Event) -> None:
     try:
         # A file that is open to be read, no process can open to write.
         # Closing any handle of it gives that lock up: all stay open to the end.
-        with closing(duckdb.connect(source, read_only=True)), ExitStack() as handles:
-            log = _log_of(source)
-            for whole, place in ((source, path), (log, _log_of(path))):
+        with closing(connected(source, read_only=True)), ExitStack() as handles:
+            for whole, place in (
+                (source, path),
+                (beside(source, LOG_SUFFIX), beside(path, LOG_SUFFIX)),
+            ):
                 if whole.exists():
                     _copy_bytes(handles.enter_context(whole.open("rb")), place, abandoned)
                     shutil.copymode(whole, place)
@@ -39,12 +41,6 @@ def copy_file(source: Path, path: Path, abandoned: threading.Event) -> None:
             f"{source} cannot be copied: {exc}",
             hint="Close the programs that have the file open to write.",
         ) from exc
-
-
-def _log_of(path: Path) -> Path:
-    """Where DuckDB keeps the log; it takes what follows a question mark for an address's query."""
-    name, mark, query = path.name.partition("?")
-    return path.with_name(f"{name}{LOG_SUFFIX}{mark}{query}")
 
 
 def _copy_bytes(original: BinaryIO, path: Path, abandoned: threading.Event) -> None:
