@@ -199,13 +199,13 @@ READS_OTHERWISE = {
 }
 
 
-async def test_a_write_is_found_where_only_the_database_sees_it(database: Database) -> None:
+async def test_a_write_is_found_however_its_text_hides_it(database: Database) -> None:
     make_orders(database)
     target = database.target("orders")
     for sql in READS_OTHERWISE[target.table_type]:
-        with pytest.raises(InvalidInput, match="POINT_LOOKUP would delete rows"):
+        with pytest.raises(InvalidInput, match=r"POINT_LOOKUP (would delete rows|.*holds)"):
             await driver_for(target.table_type).check(target, only(LOOKUP, sql))
-        with pytest.raises(InvalidInput, match="GENERIC_SQL would delete rows"):
+        with pytest.raises(InvalidInput, match=r"GENERIC_SQL (would delete rows|.*holds)"):
             await driver_for(target.table_type).check(target, (own(Operation.READ, sql),))
     assert database.sql("SELECT count(*) FROM orders") == "500"
 

@@ -21,7 +21,7 @@ from benchgate.backend.drivers.catalog import driver_for
 from benchgate.backend.drivers.port import Removal, SessionsEnded
 from benchgate.backend.drivers.snowflake.client import CLIENT_ERRORS, connect, execute, failure_of
 from benchgate.domain.failures import FailureKind
-from benchgate.domain.templates import QueryKind, TableType
+from benchgate.domain.templates import Operation, QueryKind, TableType
 from benchgate.errors import DatabaseError, InvalidInput
 from tests.integration import test_drivers as contract
 from tests.integration import test_drivers_own_sql as own_sql
@@ -32,6 +32,7 @@ from tests.integration.databases import (
     assignment,
     driven,
     only,
+    own,
     share,
     until,
 )
@@ -129,6 +130,24 @@ async def test_a_statement_that_cannot_be_used_is_refused(
     with pytest.raises(InvalidInput, match=reason):
         await DRIVER.check(database.target("orders"), only(kind, sql))
     assert database.sql("SELECT count(*) FROM orders") == "500"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT // '\n INTO orders SELECT * FROM {table} // '\n",
+        "INSERT /* */ INTO orders SELECT * FROM {table}",
+        "WITH x AS (SELECT 1) INSERT INTO {table} SELECT * FROM {table}",
+    ],
+)
+async def test_a_write_goes_past_the_copy_under_no_pretext(
+    database: SnowflakeDatabase, sql: str
+) -> None:
+    contract.make_orders(database)
+    target = database.target("orders")
+    copied = target.model_copy(update={"copy_of": target.table_name})
+    with pytest.raises(InvalidInput, match="instead of its scratch copy"):
+        await DRIVER.check(copied, (own(Operation.WRITE, sql),))
 
 
 async def test_an_empty_table_is_refused_because_values_come_from_its_rows(

@@ -21,6 +21,7 @@ from collections.abc import Collection
 from enum import StrEnum
 
 from benchgate.backend.drivers.draws import counted, draws_of
+from benchgate.backend.drivers.hiding import refuse_hiding
 from benchgate.backend.drivers.layouts import Dialect, Layout, quoted
 from benchgate.backend.drivers.wording import TOKEN, check_meaning, either
 from benchgate.domain.parameters import Known
@@ -197,6 +198,7 @@ def _place(dialect: Dialect, number: int) -> str:
 def _parse(share: QueryShare, layout: Layout) -> tuple[str, int]:
     """A template's own SQL in the database's own notation, and how many parameters it has."""
     template = (share.sql or "").replace("{table}", layout.name)
+    refuse_hiding(share, layout.dialect)
     check_meaning(share, template)
     numbers = [int(n) for m in TOKEN.finditer(template) if (n := m["number"])]
     # Beside numbered parameters a question mark can only be an operator of PostgreSQL's.

@@ -15,13 +15,13 @@ from benchgate.errors import InvalidInput
 TOKEN = re.compile(
     r"""
     (?P<skip>
-        (?<!\w)[eE]'(?:[^'\\]|\\.|'')*'
+        (?<![\w$\x80-\U0010ffff])[eE]'(?:[^'\\]|\\.|'')*'
       | '(?:[^']|'')*'
       | "(?:[^"]|"")*"
       | `[^`]*`
       | --[^\n]*
       | /\*.*?\*/
-      | (?<!\w)\$(?P<tag>(?:[A-Za-z_]\w*)?)\$.*?\$(?P=tag)\$
+      | (?<![\w$\x80-\U0010ffff])\$(?P<tag>(?:[A-Za-z_]\w*)?)\$.*?\$(?P=tag)\$
     )
   | (?P<numbered>(?<!\w)[$?](?P<number>\d+))
   | (?P<bare>\?)
@@ -54,6 +54,12 @@ WRITTEN_BY_NAME = re.compile(r"\b(INTO|UPDATE|DELETE\s+FROM)\b(?!\s+\{table\})",
 # Here UPDATE names no table: of a conflict, of a merge, of a lock.
 UPDATE_OF_NO_TABLE = re.compile(
     r"\b(?:DO|THEN)\s+UPDATE\s+SET\b|\bFOR\s+(?:NO\s+KEY\s+)?UPDATE\b", re.I
+)
+# Nothing may follow that would make it another name.
+WRITES_TO_COPY = re.compile(
+    r"\s*(?:INSERT\s+(?:OVERWRITE\s+)?INTO|UPDATE|DELETE\s+FROM|MERGE\s+INTO)"
+    r"\s+\{table\}(?![\w$.])",
+    re.I,
 )
 DELETING = re.compile(r"\bDELETE\b", re.I)
 
@@ -126,6 +132,26 @@ def refuse_writes_beside_copy(workload: Collection[QueryShare]) -> None:
                 f"The SQL of {share.name} names the table that it writes to, and so would write "
                 "to the table itself instead of its scratch copy.",
                 hint="Write {table} in its place, or choose write_target IN_PLACE.",
+            )
+
+
+def refuse_other_targets(workload: Collection[QueryShare]) -> None:
+    """Refuse writes that do not begin with what they do to `{table}`.
+
+    For a database that does not tell which table a statement would write to.
+
+    Raises:
+        InvalidInput: the SQL of a write begins otherwise.
+    """
+    for share in workload:
+        if share.writes and share.sql and not WRITES_TO_COPY.match(visible(share.sql)):
+            raise InvalidInput(
+                f"The SQL of {share.name} does not begin with what it does to {{table}}, and so "
+                "may write to another table instead of its scratch copy.",
+                hint=(
+                    "Begin it with INSERT INTO {table}, UPDATE {table}, DELETE FROM {table} or "
+                    "MERGE INTO {table}, or choose write_target IN_PLACE."
+                ),
             )
 
 

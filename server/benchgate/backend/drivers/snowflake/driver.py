@@ -44,7 +44,7 @@ from benchgate.backend.drivers.statements import (
     statements_of,
 )
 from benchgate.backend.drivers.threads import Work, load
-from benchgate.backend.drivers.wording import refuse_writes_beside_copy
+from benchgate.backend.drivers.wording import refuse_other_targets, refuse_writes_beside_copy
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.templates import QueryKind, QueryShare
 from benchgate.errors import DatabaseError, InvalidInput
@@ -79,7 +79,7 @@ class SnowflakeDriver:
     async def check(self, target: Target, workload: tuple[QueryShare, ...]) -> None:
         """Let Snowflake describe every statement of *workload*."""
         if target.copy_of is not None:
-            refuse_writes_beside_copy(workload)
+            _refuse_beside_copy(workload)
         await within_limit(lambda: _check(target, workload), target)
 
     async def survey(self, target: Target) -> Survey:
@@ -93,7 +93,7 @@ class SnowflakeDriver:
     async def drive(self, assignment: Assignment, recorder: Recorder, course: Course) -> None:
         """Load the table from as many threads as there are connections."""
         if assignment.target.copy_of is not None:
-            refuse_writes_beside_copy(assignment.workload)
+            _refuse_beside_copy(assignment.workload)
         work = await anyio.to_thread.run_sync(_prepare, assignment, abandon_on_cancel=True)
         await load(work, assignment, recorder, course)
 
@@ -149,6 +149,12 @@ def _looking_at(target: Target, *, limits: Limits = LOOK_LIMITS) -> Generator[Co
             connection.close(retry=False)
     except CLIENT_ERRORS as exc:
         raise DatabaseError(refusal_of(exc, target)) from exc
+
+
+def _refuse_beside_copy(workload: tuple[QueryShare, ...]) -> None:
+    """Refuse writes that may miss the scratch copy; only their words tell where they would go."""
+    refuse_writes_beside_copy(workload)
+    refuse_other_targets(workload)
 
 
 def _greeted(target: Target) -> str:
