@@ -146,6 +146,20 @@ async def test_a_statement_of_ones_own_that_cannot_be_meant_is_refused(
     assert database.sql("SELECT count(*) FROM orders") == "500"
 
 
+async def test_a_write_that_changes_nothing_is_refused_where_the_plan_tells(
+    database: Database,
+) -> None:
+    make_orders(database)
+    target = database.target("orders")
+    check = driver_for(target.table_type).check
+    returning = "WITH d AS (DELETE FROM {table} RETURNING id) SELECT id FROM d"
+    if target.table_type is TableType.SQLITE:
+        return  # It would only read.
+    await check(target, (own(WRITE, returning),))
+    with pytest.raises(InvalidInput, match="GENERIC_SQL changes no rows"):
+        await check(target, (own(WRITE, "WITH x AS (SELECT 1 AS a) SELECT a FROM x"),))
+
+
 async def test_checking_a_write_of_ones_own_runs_nothing(database: Database) -> None:
     make_orders(database)
     target = database.target("orders")

@@ -7,7 +7,7 @@ import pytest
 from benchgate.backend.drivers.port import ConnectionReference, Target
 from benchgate.backend.drivers.postgres.driver import PostgresDriver
 from benchgate.domain.failures import FailureKind
-from benchgate.domain.templates import QueryKind
+from benchgate.domain.templates import Operation, QueryKind
 from benchgate.errors import DatabaseError, InvalidInput
 from tests.integration.databases import (
     ALL_KINDS,
@@ -17,6 +17,7 @@ from tests.integration.databases import (
     assignment,
     driven,
     only,
+    own,
     until,
 )
 from tests.integration.servers import PostgresServer
@@ -266,3 +267,15 @@ async def test_an_operator_with_a_question_mark_is_told_apart_or_refused(
     await driver.check(target, only(LOOKUP, "SELECT doc ? 'a' FROM {table} WHERE id = $1"))
     with pytest.raises(InvalidInput):
         await driver.check(target, only(LOOKUP, "SELECT doc ? 'a' FROM {table} WHERE id = ?"))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT E'a'\n'\\' || ' INTO aside FROM {table} --'",
+        "SELECT FROM {table}",
+    ],
+)
+async def test_a_read_that_returns_no_columns_is_refused(items: Target, sql: str) -> None:
+    with pytest.raises(InvalidInput, match="GENERIC_SQL cannot be used: it returns no columns"):
+        await PostgresDriver().check(items, (own(Operation.READ, sql),))

@@ -20,6 +20,7 @@ from benchgate.backend.drivers.statements import (
     Binding,
     Deed,
     Statement,
+    refuse_idle,
     refuse_misnamed,
     statements_of,
 )
@@ -297,3 +298,8 @@ def test_own_statements_of_both_natures_keep_theirs_in_the_mix() -> None:
         (QueryKind.GENERIC_SQL, False),
         (QueryKind.GENERIC_SQL, True),
     ]
+
+
+def test_a_write_that_changes_nothing_is_told() -> None:
+    with pytest.raises(InvalidInput, match="GENERIC_SQL changes no rows"):
+        refuse_idle(statement("WITH x AS (SELECT 1) SELECT 1", writes=True))

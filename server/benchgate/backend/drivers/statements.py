@@ -19,6 +19,7 @@ A statement without parameters is possible for every kind.
 import re
 from collections.abc import Collection
 from enum import StrEnum
+from typing import NoReturn
 
 from benchgate.backend.drivers.draws import counted, draws_of
 from benchgate.backend.drivers.hiding import refuse_hiding
@@ -95,6 +96,18 @@ def refuse_misnamed(statement: Statement, deeds: Collection[Deed]) -> None:
             f"The SQL of {statement.name} would {beyond[0]} rows, which that kind does not do.",
             hint="Give the statement under the kind that says what it does.",
         )
+
+
+def refuse_idle(statement: Statement) -> NoReturn:
+    """Refuse a *statement* that is called a write and changes no rows.
+
+    Raises:
+        InvalidInput: always.
+    """
+    raise InvalidInput(
+        f"The SQL of {statement.name} changes no rows, and it stands for a write.",
+        hint="Give a statement that changes rows, or one that reads as a read.",
+    )
 
 
 def _allowed(statement: Statement) -> frozenset[Deed]:

@@ -35,6 +35,7 @@ from benchgate.backend.drivers.port import (
 from benchgate.backend.drivers.statements import (
     Deed,
     Statement,
+    refuse_idle,
     refuse_misnamed,
     statements_of,
 )
@@ -68,6 +69,7 @@ WRITE_TYPES = {
 }
 OWN_WRITE_TYPES = frozenset(
     {
+        duckdb.StatementType.SELECT,  # of what a WITH before it changes
         duckdb.StatementType.INSERT,
         duckdb.StatementType.UPDATE,
         duckdb.StatementType.DELETE,
@@ -159,7 +161,8 @@ def _is_read(connection: duckdb.DuckDBPyConnection, statement: Statement) -> boo
 def _plan(connection: duckdb.DuckDBPyConnection, statement: Statement) -> None:
     """Plan *statement* without running it, and look at what the plan does."""
     try:
-        _refuse_other_types(statement, connection.extract_statements(statement.sql))
+        found = connection.extract_statements(statement.sql)
+        _refuse_other_types(statement, found)
         nothing = (None,) * statement.parameters
         plans = connection.execute(f"EXPLAIN (FORMAT json) {statement.sql}", nothing).fetchall()
     except duckdb.Error as exc:
@@ -170,6 +173,9 @@ def _plan(connection: duckdb.DuckDBPyConnection, statement: Statement) -> None:
     steps = {step for _, plan in plans for step in _steps(json.loads(plan))}
     deeds = {DEEDS[step] for step in steps if step in DEEDS}
     refuse_misnamed(statement, deeds or ({Deed.MERGE} if MERGE in steps else set[Deed]()))
+    # Of a statement that writes, the planner may have found that it can meet no row.
+    if statement.writes and found[0].type is duckdb.StatementType.SELECT and not deeds:
+        refuse_idle(statement)
 
 
 def _refuse_other_types(statement: Statement, found: Sequence[duckdb.Statement]) -> None:

@@ -45,6 +45,7 @@ from benchgate.backend.drivers.statements import (
     Binding,
     Deed,
     Statement,
+    refuse_idle,
     refuse_misnamed,
     statements_of,
 )
@@ -169,7 +170,8 @@ def _check(connection: Connection, statement: Statement, *, name: bytes) -> None
     # Under a name, because a pooler may ask another server for what has none.
     with _blaming(statement):
         prepare(connection, name, statement.sql.encode())
-        found = connection.pgconn.describe_prepared(name).nparams
+        described = connection.pgconn.describe_prepared(name)
+    found = described.nparams
     # A parameter in a place that we do not understand would be bound to nothing.
     if found != statement.parameters:
         raise InvalidInput(
@@ -177,11 +179,24 @@ def _check(connection: Connection, statement: Statement, *, name: bytes) -> None
             f"{statement.parameters} were found in it.",
             hint="Write parameters as $1, $2, … and operators that hold a ? as functions.",
         )
-    refuse_misnamed(statement, _deeds(connection, statement))
+    if not statement.writes and not described.nfields:
+        raise InvalidInput(
+            f"The SQL of {statement.name} cannot be used: it returns no columns, so it is no read.",
+            hint="Give one plain SELECT.",
+        )
+    deeds = _deeds(connection, statement)
+    if deeds is None:
+        return
+    refuse_misnamed(statement, deeds)
+    if statement.writes and not deeds:
+        refuse_idle(statement)
 
 
-def _deeds(connection: Connection, statement: Statement) -> set[Deed]:
-    """What the server would do to rows, by its own plan, which does not run anything."""
+def _deeds(connection: Connection, statement: Statement) -> set[Deed] | None:
+    """What the server would do to rows, by its own plan, which does not run anything.
+
+    None where it cannot plan.
+    """
     # By its text, because behind a pooler the server knows a prepared one under another name.
     nothing = (None,) * statement.parameters
     with _blaming(statement):
@@ -191,7 +206,7 @@ def _deeds(connection: Connection, statement: Statement) -> set[Deed]:
             # A parameter of a domain that is NOT NULL cannot be planned for without a value of
             # it. The text has been looked at, and that has to do.
             if failure_of(exc) is FailureKind.CONSTRAINT:
-                return set()
+                return None
             raise
     return {Deed(found.decode().lower()) for found in OPERATION.findall(plan or b"")}
 
