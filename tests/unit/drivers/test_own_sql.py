@@ -182,6 +182,36 @@ def test_what_cannot_be_bound_is_refused(
     assert "column" in refusal.value.hint
 
 
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({"min": 0, "max": 10**400}, "within what 8 bytes can hold"),
+        ({"min": -1e308, "max": 1e308}, "within what 8 bytes can hold"),
+        ({"min": 0, "max": 2**63}, "within what 8 bytes can hold"),
+        ({"min": 0, "max": 2.0**63}, "within what 8 bytes can hold"),
+        ({"min": 0.5, "max": 0.7, "integer": True}, "no whole number between"),
+        ("a\0b", "holds a NUL"),
+        ({"choice": ["a", "b\0"]}, "holds a NUL"),
+        (-(2**63) - 1, "more than 8 bytes"),
+        ({"choice": [1, 10**400]}, "more than 8 bytes"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_value_that_no_database_can_take_is_refused(given: object, fault: str) -> None:
+    with pytest.raises(
+        InvalidInput, match=f"Parameter 2 of GENERIC_SQL cannot be bound: .*{fault}"
+    ):
+        statement(TWO, {"choice": [None, True, 0.5, "x", -(2**63)]}, given)
+
+
+def test_the_widest_range_is_drawn_from() -> None:
+    ends = {"min": -(2**63), "max": 2**63 - 1}
+    for (one,) in drawn(ONE, ends):
+        assert isinstance(one, int)
+        assert ends["min"] <= one <= ends["max"]
+    assert statement(ONE, {"min": -1e18, "max": 1e18}).draws
+
+
 def test_a_table_without_a_key_has_none_to_draw() -> None:
     with pytest.raises(InvalidInput, match=r"is the key: .* has no primary key"):
         statement(ONE, {"key": True}, on=BARE)
@@ -244,7 +274,9 @@ def test_numbers_lie_between_their_ends_and_reach_them() -> None:
     assert all(isinstance(one, float) and 0.5 <= one <= 0.75 for one in fractions)
     assert len(set(fractions)) > 100
     whole = drawn(ONE, {"min": 1.5, "max": 3.5, "integer": True})
-    assert {row[0] for row in whole} == {1, 2, 3}
+    assert {row[0] for row in whole} == {2, 3}
+    below = drawn(ONE, {"min": -1.5, "max": -0.5, "integer": True})
+    assert {row[0] for row in below} == {-1}
 
 
 def test_each_choice_is_drawn() -> None:

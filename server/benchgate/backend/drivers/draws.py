@@ -1,10 +1,24 @@
 """What the parameters that a template itself gives mean on a table. Pure; draws no value."""
 
+from math import ceil, floor
+
 from benchgate.backend.drivers.layouts import Layout
-from benchgate.domain.parameters import Known, OfColumn, OfKey, Unknown
+from benchgate.domain.parameters import (
+    Between,
+    FixedValue,
+    Known,
+    OfColumn,
+    OfKey,
+    OneOf,
+    Scalar,
+    Unknown,
+)
 from benchgate.domain.templates import QueryShare
 from benchgate.domain.text import one_line
 from benchgate.errors import InvalidInput
+
+# What every database can take for a whole number, in 8 bytes.
+WHOLE_MIN, WHOLE_MAX = -(2**63), 2**63 - 1
 
 FORMS = (
     "Each of parameters is a plain value, or one of "
@@ -59,6 +73,10 @@ def _draw(share: QueryShare, layout: Layout, *, number: int) -> Known:
             )
         case OfColumn():
             return _of_column(share, layout, given=given)
+        case _ if (fault := _fault(given)) is not None:
+            raise InvalidInput(
+                f"Parameter {number} of {share.name} cannot be bound: {fault}.", hint=FORMS
+            )
         case _:
             return given
 
@@ -75,6 +93,34 @@ def _of_column(share: QueryShare, layout: Layout, *, given: OfColumn) -> OfColum
             hint=f"Its columns are {one_line(', '.join(layout.names))}.",
         )
     return given.model_copy(update={"column": alike[0]})
+
+
+def _fault(given: Known) -> str | None:
+    """What is wrong with the values of *given*, which no database would take; None: nothing."""
+    match given:
+        case FixedValue():
+            return _fault_of_value(given.value)
+        case OneOf():
+            return next(filter(None, map(_fault_of_value, given.choice)), None)
+        case Between():
+            return _fault_of_range(given)
+        case _:
+            return None
+
+
+def _fault_of_value(value: Scalar) -> str | None:
+    if isinstance(value, str):
+        return "its text holds a NUL" if "\0" in value else None
+    is_beyond = isinstance(value, int) and not WHOLE_MIN <= value <= WHOLE_MAX
+    return "its number takes more than 8 bytes" if is_beyond else None
+
+
+def _fault_of_range(given: Between) -> str | None:
+    if not all(WHOLE_MIN <= end <= WHOLE_MAX for end in (given.min, given.max)):
+        return "min and max have to lie within what 8 bytes can hold"
+    if given.is_whole and ceil(given.min) > floor(given.max):
+        return "there is no whole number between min and max"
+    return None
 
 
 def counted(parameters: int) -> str:

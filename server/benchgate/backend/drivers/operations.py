@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial, reduce
-from math import gcd, sqrt
+from math import ceil, floor, gcd, sqrt
 from operator import itemgetter
 
 from benchgate.backend.drivers.layouts import Layout
@@ -277,8 +277,8 @@ class GivenValues:
     def _between(self, given: Between) -> Bind:
         draw, written = self.draw, self.written
         if given.is_whole:
-            low = int(given.min)
-            count = int(given.max) - low + 1
+            low = ceil(given.min)
+            count = floor(given.max) - low + 1
             return lambda: (written(low + int(draw() * count)),)
         low, width = given.min, given.max - given.min
         return lambda: (written(low + draw() * width),)
