@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, from_json
 
 from benchgate.backend.store import RUNS, TEMPLATES
 from benchgate.database import store_errors
@@ -123,12 +123,15 @@ def config_text(config: TemplateConfig) -> str:
 
 def _json_text(value: TemplateDraft | TemplateConfig) -> str:
     try:
-        return value.model_dump_json()
-    except PydanticSerializationError as exc:
+        text = value.model_dump_json()
+        # What is written may be nested more deeply than what is read.
+        from_json(text)
+    except (PydanticSerializationError, ValueError) as exc:
         raise InvalidInput(
             "The template holds a tag or a key that cannot be stored: it is nested too deeply or "
             "is not Unicode text."
         ) from exc
+    return text
 
 
 def _template(row: sa.Row[Any]) -> Template:

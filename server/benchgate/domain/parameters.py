@@ -140,8 +140,17 @@ BY_STRATEGY: Mapping[str, type[Known]] = {
 }
 
 
-def parameters_of(given: Sequence[object]) -> tuple[Known | Unknown, ...]:
-    """The entries of a template's list, in the order of the parameters that they are for."""
+def parameters_of(given: object) -> tuple[Known | Unknown, ...]:
+    """The entries of a template's list, in the order of the parameters that they are for.
+
+    What is no list is one entry that is not known.
+
+    Raises:
+        ValueError: they are nested too deeply to be shown.
+    """
+    if not isinstance(given, list | tuple):
+        return (_unknown(given),)
+    given = cast("Sequence[object]", given)
     read = [_parameter(entry) for entry in given]
     return tuple(sorted(read, key=lambda one: LAST if one.position is None else one.position))
 
@@ -156,7 +165,15 @@ def _parameter(given: object) -> Known | Unknown:
             return form.model_validate(_as_meant(said))
         except ValidationError:
             pass
-    return Unknown(shown=one_line(json.dumps(given, default=str), SHOWN_CHARACTERS_MAX))
+    return _unknown(cast("object", given))
+
+
+def _unknown(given: object) -> Unknown:
+    try:
+        shown = json.dumps(given, default=str)
+    except RecursionError as exc:
+        raise ValueError("parameters are nested too deeply") from exc
+    return Unknown(shown=one_line(shown, SHOWN_CHARACTERS_MAX))
 
 
 def _form(entry: Mapping[str, Any]) -> type[Known] | None:

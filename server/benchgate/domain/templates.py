@@ -13,6 +13,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -26,7 +27,7 @@ CONNECTIONS_MAX = 10_000
 QPS_MAX = 10_000_000
 SQL_CHARACTERS_MAX = 20_000
 WORKLOAD_PCT = 100
-PARAMETERS_MAX = 1_000
+PARAMETERS_MAX = 100  # of a statement, in what is saved anew
 LABEL_SHOWN_CHARACTERS_MAX = 40
 
 Sql = Annotated[str, Field(max_length=SQL_CHARACTERS_MAX)]
@@ -162,6 +163,14 @@ class Operation(StrEnum):
     WRITE = "WRITE"
 
 
+# Whatever it is, what is stored with it stays readable; a draft is held to the form.
+AsGiven = Annotated[
+    tuple[Any, ...] | object,
+    Field(union_mode="left_to_right"),
+    WithJsonSchema({"type": "array", "items": {}, "maxItems": PARAMETERS_MAX}),
+]
+
+
 class GenericQuery(Value):
     """A statement of the user's own, with its share of the workload."""
 
@@ -172,7 +181,7 @@ class GenericQuery(Value):
     weight_pct: Percentage
     sql: Sql = Field(default="", validation_alias=AliasChoices("sql", "query", "query_text"))
     # As they are given: the forms differ between backends, which only read those that they know.
-    parameters: tuple[Any, ...] = Field(default=(), max_length=PARAMETERS_MAX)
+    parameters: AsGiven = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -368,3 +377,14 @@ class TemplateDraft(Value):
     description: str | None = Field(default=None, max_length=1_000)
     config: TemplateConfig
     tags: dict[str, str] | None = Field(default=None, max_length=50)
+
+    @field_validator("config")
+    @classmethod
+    def _has_few_parameters(cls, config: TemplateConfig) -> TemplateConfig:
+        for number, query in enumerate(config.generic_queries, start=1):
+            given = query.parameters
+            if isinstance(given, tuple) and len(given) > PARAMETERS_MAX:  # pyright: ignore[reportUnknownArgumentType]
+                raise ValueError(
+                    f"number {number} of generic_queries has more than {PARAMETERS_MAX} parameters"
+                )
+        return config

@@ -117,13 +117,25 @@ def variant(template: Template, changes: LoadChanges) -> TemplateDraft:
         _refuse_without_effect(config, name, value)
     told = [_told(name, changed[name]) for name in WORDS if name in changed]
     original = one_line(template.template_name, NAME_CHARACTERS_READ_MAX)
-    return TemplateDraft(
-        template_name=_name(original, told),
-        description=_description(template, original, told),
-        config=_with(config, changed),
-        # A backend may keep more of them than a draft takes; the load is the same without.
-        tags=template.tags and dict(list(template.tags.items())[:TAGS_MAX]),
-    )
+    varied = _with(config, changed)
+    try:
+        return TemplateDraft(
+            template_name=_name(original, told),
+            description=_description(template, original, told),
+            config=varied,
+            # A backend may keep more of them than a draft takes; the load is the same without.
+            tags=template.tags and dict(list(template.tags.items())[:TAGS_MAX]),
+        )
+    except ValidationError as exc:
+        raise InvalidInput(
+            f"The template cannot be saved anew: {_rule(exc)}.",
+            hint="Correct the template, or leave changes out.",
+        ) from exc
+
+
+def _rule(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return one_line(first["msg"].removeprefix("Value error, "))
 
 
 def _changed(config: TemplateConfig, changes: LoadChanges) -> dict[str, float]:
@@ -194,12 +206,11 @@ def _broken(
     error: ValidationError, config: TemplateConfig, changed: Mapping[str, float]
 ) -> InvalidInput:
     """The rule that the whole breaks although each change keeps its own: that of the shares."""
-    first = error.errors(include_url=False, include_input=False)[0]
     shares = ", ".join(f"{name}: {_number(changed[name])}" for name in SHARES if name in changed)
     field = shares or "changes"
     now = ", ".join(f"{name} {_number(getattr(config, name))}" for name in SHARES)
     own = _number(sum(query.weight_pct for query in config.generic_queries))
     return InvalidInput(
-        f"{field} cannot be used: {one_line(first['msg'].removeprefix('Value error, '))}.",
+        f"{field} cannot be used: {_rule(error)}.",
         hint=f"The template has {now}, generic_queries {own} in all: name each that must change.",
     )

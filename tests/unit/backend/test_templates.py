@@ -118,12 +118,27 @@ async def test_what_cannot_be_meant_is_told_by_field_value_and_rule(
     assert response.json()["hint"]
 
 
-async def test_what_json_cannot_hold_is_refused(http: httpx.AsyncClient) -> None:
+def nested(levels: int) -> dict[str, Any]:
+    """An object of so many in each other."""
     deep: dict[str, Any] = {}
-    for _ in range(600):
+    for _ in range(levels):
         deep = {"deeper": deep}
+    return deep
+
+
+async def test_parameters_that_are_nested_too_deeply_are_refused(http: httpx.AsyncClient) -> None:
+    for levels in (230, 600, 900):
+        query = {"operation_type": "READ", "weight_pct": 100, "sql": "SELECT 1"}
+        own = query | {"parameters": [nested(levels)]}
+        body = draft("a.db", custom_point_lookup_pct=0, generic_queries=[own])
+        assert (await http.post("/api/templates/", json=body)).status_code in {400, 422}
+    assert (await http.get("/api/templates/")).json() == []
+
+
+async def test_what_json_cannot_hold_is_refused(http: httpx.AsyncClient) -> None:
     tagged = draft("a.db") | {"tags": {"team": "\ud800"}}
-    for body in (draft("a.db", extra=deep), draft("a.db", extra="\ud800"), tagged):
+    deep = (draft("a.db", extra=nested(levels)) for levels in (199, 230, 600))
+    for body in (*deep, draft("a.db", extra="\ud800"), tagged):
         headers = {"Content-Type": "application/json"}
         response = await http.post("/api/templates/", content=json.dumps(body), headers=headers)
         assert response.status_code == 422

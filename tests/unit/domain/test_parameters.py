@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from benchgate.backend.drivers.operations import KEYS_MAX, VALUES_MAX
 from benchgate.domain.parameters import (
@@ -20,7 +20,14 @@ from benchgate.domain.parameters import (
     Unknown,
     parameters_of,
 )
-from benchgate.domain.templates import GenericQuery, QueryKind, QueryShare, TemplateDraft
+from benchgate.domain.templates import (
+    PARAMETERS_MAX,
+    GenericQuery,
+    QueryKind,
+    QueryShare,
+    TemplateConfig,
+    TemplateDraft,
+)
 from tests.unit.examples import config_of
 from tests.unit.tree import ROOT
 
@@ -221,3 +228,38 @@ def test_statements_without_a_label_are_counted() -> None:
         "GENERIC_SQL (first)",
         "GENERIC_SQL (number 3)",
     ]
+
+
+def own(parameters: object) -> TemplateConfig:
+    """A configuration with a statement of its own that has *parameters*."""
+    query = {"operation_type": "READ", "weight_pct": 20, "sql": "SELECT 1"}
+    return config_of(custom_range_scan_pct=0, generic_queries=[query | {"parameters": parameters}])
+
+
+@pytest.mark.parametrize("given", [{"a": 1}, {"column": "day"}, "five", 5, True], ids=str)
+def test_parameters_that_are_no_list_are_one_that_is_not_known(given: object) -> None:
+    stored = own(given).model_dump_json()
+    config = TemplateConfig.model_validate_json(stored)
+    assert config.model_dump_json() == stored
+    assert config.generic_queries[0].parameters == given
+    assert config.workload[-1].parameters == (Unknown(shown=json.dumps(given)),)
+
+
+def test_more_parameters_than_a_draft_takes_stay_readable() -> None:
+    for number, is_taken in ((PARAMETERS_MAX, True), (PARAMETERS_MAX + 1, False)):
+        config = TemplateConfig.model_validate_json(own([1] * number).model_dump_json())
+        assert len(config.workload[-1].parameters) == number
+        if is_taken:
+            TemplateDraft(template_name="Orders", config=config)
+        else:
+            with pytest.raises(ValidationError, match="number 1 of generic_queries has more than"):
+                TemplateDraft(template_name="Orders", config=config)
+
+
+def test_parameters_that_are_nested_too_deeply_are_refused() -> None:
+    deep: list[object] = []
+    for _ in range(5_000):
+        deep = [deep]
+    for given in (deep, [deep], {"a": deep}):
+        with pytest.raises(ValidationError, match="parameters are nested too deeply"):
+            own(given)

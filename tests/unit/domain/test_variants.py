@@ -244,3 +244,13 @@ def test_a_variant_differs_in_what_was_changed_and_in_nothing_else(
         assert draft.config.model_dump() == known | different
         assert draft.template_name.endswith(")")
     assert template.model_dump_json() == before
+
+
+def test_a_template_that_cannot_be_saved_anew_is_refused_with_the_rule() -> None:
+    query = {"operation_type": "READ", "weight_pct": 20, "sql": "SELECT 1", "parameters": [1] * 101}
+    template = template_of(config=config_of(custom_range_scan_pct=0, generic_queries=[query]))
+    message = str(refused(template, duration=7))
+    assert message == (
+        "The template cannot be saved anew: number 1 of generic_queries has more than 100 "
+        "parameters."
+    )
