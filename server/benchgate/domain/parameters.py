@@ -17,18 +17,26 @@ from pydantic import (
     StrictInt,
     StrictStr,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 
 from benchgate.domain.text import one_line
 from benchgate.domain.values import Value
 
+PARAMETERS_MAX = 100  # of a statement, in what is saved anew
 CHOICES_MAX = 1_000
 SHOWN_CHARACTERS_MAX = 80
 LAST = float("inf")
 
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr | None
 Number = StrictInt | StrictFloat
+# Whatever it is, what is stored with it stays readable; a draft is held to the form.
+AsGiven = Annotated[
+    tuple[Any, ...] | object,
+    Field(union_mode="left_to_right"),
+    WithJsonSchema({"type": "array", "items": {}, "maxItems": PARAMETERS_MAX}),
+]
 
 
 class Strategy(StrEnum):

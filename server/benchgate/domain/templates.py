@@ -4,6 +4,7 @@ The keys are those of the real product, so that one template serves both backend
 not known here are kept as they are.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Self
@@ -13,12 +14,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    WithJsonSchema,
+    PrivateAttr,
     field_validator,
     model_validator,
 )
 
-from benchgate.domain.parameters import Parameter, parameters_of
+from benchgate.domain.parameters import PARAMETERS_MAX, AsGiven, Parameter, parameters_of
 from benchgate.domain.text import one_line
 from benchgate.domain.values import Percentage, Value
 
@@ -27,7 +28,6 @@ CONNECTIONS_MAX = 10_000
 QPS_MAX = 10_000_000
 SQL_CHARACTERS_MAX = 20_000
 WORKLOAD_PCT = 100
-PARAMETERS_MAX = 100  # of a statement, in what is saved anew
 LABEL_SHOWN_CHARACTERS_MAX = 40
 
 Sql = Annotated[str, Field(max_length=SQL_CHARACTERS_MAX)]
@@ -163,14 +163,6 @@ class Operation(StrEnum):
     WRITE = "WRITE"
 
 
-# Whatever it is, what is stored with it stays readable; a draft is held to the form.
-AsGiven = Annotated[
-    tuple[Any, ...] | object,
-    Field(union_mode="left_to_right"),
-    WithJsonSchema({"type": "array", "items": {}, "maxItems": PARAMETERS_MAX}),
-]
-
-
 class GenericQuery(Value):
     """A statement of the user's own, with its share of the workload."""
 
@@ -281,8 +273,12 @@ class TemplateConfig(Value):
     def _minus_one_is_default(cls, value: object) -> object:
         return 10 if value == -1 else value
 
+    # Read once, as all that looks at a load asks for it, and a statement has many parameters.
+    _workload: tuple[QueryShare, ...] = PrivateAttr(default=())
+
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
+        self._workload = _shares(self)
         total_pct = round(sum(share.share_pct for share in self.workload), 2)
         if total_pct != WORKLOAD_PCT:
             raise ValueError(
@@ -297,31 +293,16 @@ class TemplateConfig(Value):
             )
         return self
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, whose workload is its own."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied._workload = _shares(copied)
+        return copied
+
     @property
     def workload(self) -> tuple[QueryShare, ...]:
         """The kinds that have a share, in a fixed order."""
-        named = (
-            (QueryKind.POINT_LOOKUP, self.custom_point_lookup_pct, self.custom_point_lookup_query),
-            (QueryKind.RANGE_SCAN, self.custom_range_scan_pct, self.custom_range_scan_query),
-            (QueryKind.INSERT, self.custom_insert_pct, self.custom_insert_query),
-            (QueryKind.UPDATE, self.custom_update_pct, self.custom_update_query),
-        )
-        shares = [
-            QueryShare(kind=kind, share_pct=pct, writes=kind in WRITES, sql=sql or None)
-            for kind, pct, sql in named
-        ]
-        shares += [
-            QueryShare(
-                kind=QueryKind.GENERIC_SQL,
-                share_pct=query.weight_pct,
-                writes=query.operation_type is Operation.WRITE,
-                sql=query.sql,
-                label=query.label or f"number {number}",
-                parameters=parameters_of(query.parameters),
-            )
-            for number, query in enumerate(self.generic_queries, start=1)
-        ]
-        return tuple(share for share in shares if share.share_pct > 0)
+        return self._workload
 
     @property
     def write_pct(self) -> float:
@@ -353,6 +334,31 @@ class TemplateConfig(Value):
     def target(self) -> str:
         """The table's full name, as a person would write it."""
         return ".".join(part for part in (self.database, self.schema_name, self.table_name) if part)
+
+
+def _shares(config: TemplateConfig) -> tuple[QueryShare, ...]:
+    named = (
+        (QueryKind.POINT_LOOKUP, config.custom_point_lookup_pct, config.custom_point_lookup_query),
+        (QueryKind.RANGE_SCAN, config.custom_range_scan_pct, config.custom_range_scan_query),
+        (QueryKind.INSERT, config.custom_insert_pct, config.custom_insert_query),
+        (QueryKind.UPDATE, config.custom_update_pct, config.custom_update_query),
+    )
+    shares = [
+        QueryShare(kind=kind, share_pct=pct, writes=kind in WRITES, sql=sql or None)
+        for kind, pct, sql in named
+    ]
+    shares += [
+        QueryShare(
+            kind=QueryKind.GENERIC_SQL,
+            share_pct=query.weight_pct,
+            writes=query.operation_type is Operation.WRITE,
+            sql=query.sql,
+            label=query.label or f"number {number}",
+            parameters=parameters_of(query.parameters),
+        )
+        for number, query in enumerate(config.generic_queries, start=1)
+    ]
+    return tuple(share for share in shares if share.share_pct > 0)
 
 
 class Template(Value):

@@ -10,6 +10,7 @@ from benchgate.backend.drivers.operations import KEYS_MAX, VALUES_MAX
 from benchgate.domain.parameters import (
     BY_STRATEGY,
     CHOICES_MAX,
+    PARAMETERS_MAX,
     Between,
     FixedValue,
     Known,
@@ -21,7 +22,6 @@ from benchgate.domain.parameters import (
     parameters_of,
 )
 from benchgate.domain.templates import (
-    PARAMETERS_MAX,
     GenericQuery,
     QueryKind,
     QueryShare,

@@ -1,6 +1,8 @@
 """What a template may say, and what is read out of it."""
 
+import pickle
 from collections.abc import Callable
+from copy import copy, deepcopy
 from typing import Any
 
 import pytest
@@ -267,3 +269,28 @@ def test_the_target_is_written_as_a_person_would(schema: str, target: str) -> No
 def test_a_template_has_a_name_of_bounded_length(name: str) -> None:
     with pytest.raises(ValidationError, match="template_name"):
         TemplateDraft(template_name=name, config=config_of())
+
+
+def test_the_workload_is_read_once_and_belongs_to_its_own_configuration() -> None:
+    own: dict[str, Any] = {"operation_type": "READ", "weight_pct": 20, "parameters": [1, {}]}
+    fields: dict[str, Any] = {
+        "custom_range_scan_pct": 0,
+        "generic_queries": [own],
+        "_workload": "a key",
+    }
+    config, same = config_of(**fields), config_of(**fields)
+    assert config.workload is config.workload
+    assert (config, config.model_dump_json()) == (same, same.model_dump_json())
+    assert config.model_dump()["_workload"] == "a key"
+    for again in (
+        copy(config),
+        deepcopy(config),
+        config.model_copy(),
+        config.model_copy(deep=True),
+        pickle.loads(pickle.dumps(config)),
+        TemplateConfig.model_validate_json(config.model_dump_json()),
+    ):
+        assert again == config
+        assert again.workload == config.workload
+    changed = config.model_copy(update={"custom_point_lookup_pct": 0})
+    assert [share.kind for share in changed.workload] == [QueryKind.GENERIC_SQL]
