@@ -20,7 +20,13 @@ from benchgate.gate.names import GuideName, ToolName
 if TYPE_CHECKING:
     import jinja2
 
-SQL_CHARACTERS_SHOWN_MAX = 200
+# Of a statement of somebody's own, and of all of them in a question together, unless that leaves
+# too little of each.
+SQL_CHARACTERS_SHOWN_MAX = 2_000
+SQL_CHARACTERS_IN_ALL = 24_000
+SQL_CHARACTERS_SHOWN_MIN = 200
+# So many times more are read than are shown: what draws nothing is not.
+SQL_CHARACTERS_READ = 4
 
 
 def folder() -> Traversable:
@@ -70,9 +76,23 @@ def _read(path: str) -> str:
     return folder().joinpath(path).read_text(encoding="utf-8")
 
 
-def _sql(statement: str) -> str:
-    """A statement as code, with its length, so that one that is cut cannot pass for whole."""
-    return f"{text.code(statement, SQL_CHARACTERS_SHOWN_MAX)} ({len(statement):,} characters)"
+def _sql(statement: str, among: int = 1) -> str:
+    """A statement as code, with its length; *among* so many, each gets its part of the room.
+
+    One that is too long shows both of its ends, and how much lies between them: what a statement
+    does last is no less of it.
+    """
+    room = min(SQL_CHARACTERS_SHOWN_MAX, SQL_CHARACTERS_IN_ALL // among)
+    limit = max(SQL_CHARACTERS_SHOWN_MIN, room)
+    length, read = len(statement), limit * SQL_CHARACTERS_READ
+    if length <= read and len(line := text.one_line(statement, read)) <= limit:
+        return f"{text.code(line, limit)} ({length:,} characters)"
+    head = text.one_line(statement[:read], read)[: limit // 2]
+    tail = text.one_line(statement[-read:], read)[-(limit // 2) :]
+    return (
+        f"{text.code(head, limit)} … {text.code(tail, limit)} ({length:,} characters, "
+        f"{length - len(head) - len(tail):,} between these two parts are not shown)"
+    )
 
 
 def _verbatim(block: str) -> str:

@@ -254,9 +254,32 @@ def test_the_question_depends_on_its_facts_alone() -> None:
     assert again == question_of(facts_of())
 
 
-def test_a_long_statement_is_cut_and_its_length_is_told() -> None:
-    config = config_of(custom_point_lookup_query="SELECT " + "x" * 5_000)
-    assert "…` (5,007 characters)" in question_of(facts_of(config))
+def test_a_statement_is_shown_whole_up_to_two_thousand_characters() -> None:
+    statement = "SELECT " + "x" * 1_983 + " DROP TABLE"[-10:]
+    config = config_of(custom_point_lookup_query=statement)
+    assert f"`{statement}` (2,000 characters)" in question_of(facts_of(config))
+
+
+@pytest.mark.parametrize("padding", ["x", " ", "/* */", "\u200b", "`"], ids=ascii)
+def test_a_longer_statement_shows_both_of_its_ends_and_what_was_left_out(padding: str) -> None:
+    statement = f"SELECT 1; {padding * 15_000}"[:19_980] + "; DROP TABLE orders;"
+    shown = question_of(facts_of(config_of(custom_point_lookup_query=statement)))
+    (line,) = [one for one in shown.splitlines() if "Statement for" in one]
+    assert "`SELECT 1; " in line.replace(";`", "; `")
+    assert "; DROP TABLE orders;` (" in line
+    assert f"({len(statement):,} characters, " in line
+    assert "between these two parts are not shown)" in line
+    assert len(line) < 2_200
+
+
+def test_many_long_statements_share_the_room_of_the_question() -> None:
+    own: Facts = {"operation_type": "READ", "weight_pct": 2, "sql": "SELECT " + "x" * 15_000 + " z"}
+    config = config_of(
+        custom_point_lookup_pct=0, custom_range_scan_pct=0, generic_queries=[own] * 50
+    )
+    shown = question_of(facts_of(config))
+    assert shown.count("x z` (15,009 characters, 14,529 between these two parts") == 50
+    assert len(shown) < 32_000
 
 
 def test_a_question_that_is_asked_again_shows_what_has_changed() -> None:
