@@ -100,6 +100,17 @@ def test_a_statement_of_ones_own_that_goes_past_the_copy_is_named_by_its_label()
     assert "The SQL of GENERIC_SQL (clean up) names its table itself" in warning.message
 
 
+def test_what_functions_change_is_not_said_to_stay_in_the_copy() -> None:
+    own = {"custom_point_lookup_pct": 70, "generic_queries": [OWN_DELETE]}
+    copy, _ = told(config_of(**own))
+    assert copy.message.endswith(
+        "the table itself is not changed, unless the SQL of GENERIC_SQL calls or fires what does: "
+        "whatever is changed beside the copy stays so."
+    )
+    (copy,) = told(writing())
+    assert copy.message.endswith("the table itself is not changed.")
+
+
 EMPTIED = (MEDIUM, "Deletes May Run the Table Empty")
 
 

@@ -23,6 +23,7 @@ VERDICT = (
 CHANGED = (
     "What this test would do has changed since the last question. Only what stands here counts."
 )
+BESIDE = "and whatever else their statements above and the functions in them change"
 END = "\n\n---\n\nStart this test? [Yes / No / Modify]"
 
 Facts = dict[str, Any]
@@ -86,8 +87,7 @@ def test_the_question_shows_everything_that_a_person_says_yes_to() -> None:
         "- Think time: 5 ms between operations",
         "- Workload: 50% point lookups, 20% range scans, 30% inserts",
         "- Statement for inserts: `INSERT INTO orders VALUES (?)` (29 characters)",
-        "- **Writes:** 30% of the operations change this table, and whatever else their statements "
-        "above change",
+        f"- **Writes:** 30% of the operations change this table, {BESIDE}",
         "**Estimated cost:** ~0.34 credits",
         "- ⚠️ Medium: Few Connections Left: The server has 12 connections left.",
         "Start this test? [Yes / No / Modify]",
@@ -234,10 +234,14 @@ def test_a_search_says_how_far_it_may_go_where_that_is_known(bound: Bound | None
     [
         (INSERTS, False, "this table"),
         (INSERTS, True, "a scratch copy of this table, which is removed afterwards"),
-        (OWN_INSERTS, False, "this table, and whatever else their statements above change"),
-        (OWN_INSERTS, True, "a scratch copy of this table, which is removed afterwards"),
+        (OWN_INSERTS, False, f"this table, {BESIDE}"),
+        (
+            OWN_INSERTS,
+            True,
+            f"a scratch copy of this table, which is removed afterwards, {BESIDE}, which stays",
+        ),
         (OWN_LOOKUPS, False, "this table"),
-        (OWN_WRITES, False, "this table, and whatever else their statements above change"),
+        (OWN_WRITES, False, f"this table, {BESIDE}"),
     ],
     ids=str,
 )

@@ -90,10 +90,24 @@ def _real_table(config: TemplateConfig) -> PreflightWarning | None:
 
 def _beyond_it(config: TemplateConfig) -> str:
     """What else may be changed: SQL of one's own names what it likes."""
-    kinds = [share.kind for share in config.workload if share.writes and share.sql is not None]
-    return f", and whatever else the SQL of {' and '.join(dict.fromkeys(kinds))} changes" * bool(
-        kinds
+    kinds = _own_kinds(config)
+    return f", and whatever else the SQL of {kinds} changes" if kinds else ""
+
+
+def _beside(config: TemplateConfig) -> str:
+    """What no copy keeps in: a function does what it was written for."""
+    kinds = _own_kinds(config)
+    if not kinds:
+        return ""
+    return (
+        f", unless the SQL of {kinds} calls or fires what does: whatever is changed beside the copy "
+        "stays so"
     )
+
+
+def _own_kinds(config: TemplateConfig) -> str:
+    kinds = [share.kind for share in config.workload if share.writes and share.sql is not None]
+    return " and ".join(dict.fromkeys(kinds))
 
 
 def _named_tables(config: TemplateConfig) -> PreflightWarning | None:
@@ -140,7 +154,7 @@ def _scratch_copy(look: Look) -> PreflightWarning | None:
         title="Writes Go to a Scratch Copy",
         message=(
             f"Before the load a copy of {table}, {amount}, is made, and removed after the run; "
-            f"the table itself is not changed.{_meanwhile(config)}"
+            f"the table itself is not changed{_beside(config)}.{_meanwhile(config)}"
         ),
         recommendations=("Leave time for the copy before the load begins",),
         details={"table_bytes": size, "write_target": config.write_target.value},
