@@ -89,7 +89,7 @@ def facts_of(config: TemplateConfig | None = None, *warnings: PreflightWarning) 
         template_id="abc123-def456",
         template_name="Orders lookup",
         config=config,
-        connection="orders-db (bench@db.example:5432)",
+        connection="db.example:5432 as bench (orders-db)",
         created_at=NOON,
     )
     return start_facts(run, preflight=report_of(*warnings), cost=cost.estimate(config))

@@ -250,14 +250,14 @@ async def test_a_template_without_a_connection_uses_the_default(
 @pytest.mark.parametrize(
     ("saved", "told"),
     [
-        ({}, "staging (bench@db.internal:5432)"),
-        ({"port": 6432}, "staging (bench@db.internal:6432)"),
-        ({"username": None, "host": ""}, "staging (me@db.default:5432)"),
+        ({}, "db.internal:5432/shop as bench (staging)"),
+        ({"port": 6432}, "db.internal:6432/shop as bench (staging)"),
+        ({"username": None, "host": ""}, "db.default:5432/shop as me (staging)"),
         (
             {"host": "", "service": "nightly"},
-            "staging (service nightly: bench@db.night at 10.0.0.9:7000)",
+            "db.night at 10.0.0.9:7000/shop as bench (staging, service nightly)",
         ),
-        ({"service": "nightly"}, "staging (service nightly: bench@db.internal:7000)"),
+        ({"service": "nightly"}, "db.internal:7000/shop as bench (staging, service nightly)"),
         (
             {"service": "nobody"},
             "staging (Where the connection leads cannot be told: definition of service "
@@ -265,7 +265,7 @@ async def test_a_template_without_a_connection_uses_the_default(
         ),
         (
             {"connection_type": "SNOWFLAKE", "account": "acme", "role": "LOADER"},
-            "staging (bench@acme, role LOADER)",
+            "acme as bench, role LOADER (staging)",
         ),
     ],
 )
@@ -276,6 +276,17 @@ async def test_a_run_names_the_server_that_it_will_load(
     table_type = "STANDARD" if saved.get("connection_type") == "SNOWFLAKE" else "POSTGRES"
     run_id = await new_run(http, draft("shop", table_type=table_type, connection_id=connection_id))
     assert (await http.get(f"/api/runs/{run_id}/")).json()["connection"] == told
+
+
+async def test_no_part_of_a_connection_pushes_its_server_out_of_sight(
+    http: httpx.AsyncClient,
+) -> None:
+    host = "-".join(["db"] * 80)
+    long = {"connection_name": "n" * 120, "username": "u" * 255, "host": host}
+    connection_id = (await save(http, **long))["connection_id"]
+    body = draft("d" * 300, table_type="POSTGRES", connection_id=connection_id)
+    told = (await http.get(f"/api/runs/{await new_run(http, body)}/")).json()["connection"]
+    assert told == f"{host}:5432/{'d' * 63}… as {'u' * 63}… ({'n' * 39}…)"
 
 
 async def test_a_run_without_a_connection_of_its_own_names_the_default_of_the_moment(
@@ -305,7 +316,7 @@ async def test_a_run_without_a_connection_of_its_own_names_the_default_of_the_mo
         ),
         (
             {"PGSERVICE": "nightly", "PGHOST": ""},
-            "service nightly: db.night at 10.0.0.9:7000/shop as owl, by the backend's environment",
+            "db.night at 10.0.0.9:7000/shop as owl, by the backend's environment (service nightly)",
         ),
         (
             {"PGSERVICE": "nobody"},

@@ -86,7 +86,7 @@ async def test_the_server_is_told_as_a_person_knows_it(http: httpx.AsyncClient) 
     saved = (await http.post("/api/connections/", json=reference)).json()
     postgres = {"table_type": "POSTGRES", "connection_id": saved["connection_id"]}
     ready = await readiness(http, await new_template(http, draft("bench", **postgres)))
-    assert ready["connection"] == "staging (bench@127.0.0.1:1)"
+    assert ready["connection"] == "127.0.0.1:1/bench as bench (staging)"
     assert titles(ready) == ["Password Not Found"]
 
 

@@ -86,7 +86,7 @@ def test_every_fact_of_a_listed_test_has_a_test_above() -> None:
 def test_what_differs_is_told_with_the_number_of_its_test() -> None:
     assert told(with_test(2, config=config_of(duration=300))) == [("test 2, duration", "60", "300")]
     assert told(with_test(1, connection=None)) == [
-        ("test 1, connection", "orders-db (bench@db.example:5432)", "none")
+        ("test 1, connection", "db.example:5432 as bench (orders-db)", "none")
     ]
 
 

@@ -68,7 +68,7 @@ def test_a_run_carries_its_configuration_as_it_was() -> None:
 def test_a_templates_readiness_is_read_as_it_was_told() -> None:
     told = TemplateReadiness(
         template=template_of(),
-        connection="orders-db (bench@db.example:5432)",
+        connection="db.example:5432 as bench (orders-db)",
         active_run_id="r7",
         warnings=(HIGH,),
         can_proceed=False,

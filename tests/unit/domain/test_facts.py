@@ -108,7 +108,7 @@ def test_another_label_or_parameter_of_a_statement_is_another_question(
     [
         {"run_id": "run-2"},
         {"template_name": "Other"},
-        {"connection": "orders-db (bench@db-2.example:5432)"},
+        {"connection": "db-2.example:5432 as bench (orders-db)"},
         {"copies_writes": True},
         {"bound": Bound(seconds_max=310, steps_max=10)},
         {"can_proceed": False},

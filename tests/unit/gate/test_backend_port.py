@@ -190,7 +190,7 @@ async def test_a_template_that_the_backend_refuses_is_told_in_its_words(backend:
 async def test_the_embedded_backend_tells_a_templates_readiness_at_once() -> None:
     ready = {
         "template": TEMPLATE,
-        "connection": "orders-db (bench@db.internal)",
+        "connection": "db.internal as bench (orders-db)",
         "active_run_id": "r7",
         "warnings": [{"severity": "high", "title": "Table Is Empty", "message": "No rows."}],
         "can_proceed": False,

@@ -249,7 +249,7 @@ def test_the_first_question_is_the_specifications_list_with_two_choices() -> Non
     lines = question_of(comparison_facts_of(), comparison_of(2)).splitlines()
     assert lines[0] == "## Ready to start the comparison"
     place = lines.index("You have 2 tests to run:")
-    connection = "orders-db (bench@db.example:5432)"
+    connection = "db.example:5432 as bench (orders-db)"
     assert lines[place + 1 : place + 6] == [
         f"1. `X-Small` - `orders` on `{connection}`",
         f"2. `Small` - `orders` on `{connection}`",

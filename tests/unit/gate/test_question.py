@@ -10,6 +10,7 @@ from hypothesis import example, given
 from benchgate.domain.answers import is_typed, name_to_type
 from benchgate.domain.bounds import Bound
 from benchgate.domain.facts import Difference, StartFacts, differences
+from benchgate.domain.whereabouts import named, server
 from benchgate.gate.blocks import Blocks
 from tests.unit.examples import HIGH, MEDIUM, approval_of, config_of, facts_of
 from tests.unit.hostile import MARKDOWN, VISIBLE
@@ -78,7 +79,7 @@ def test_the_question_shows_everything_that_a_person_says_yes_to() -> None:
         "## Ready to start test",
         "**Test:** `Orders lookup`",
         "**Target:** `bench.public.orders` (STANDARD)",
-        "**Connection:** `orders-db (bench@db.example:5432)`",
+        "**Connection:** `db.example:5432 as bench (orders-db)`",
         "**Warehouse:** `BENCH_WH` (`Medium`)",
         "**Mode:** CONCURRENCY",
         "- Connections: 50",
@@ -256,6 +257,15 @@ def test_writes_in_sql_of_ones_own_are_not_said_to_stay_in_the_table(
 def test_the_question_depends_on_its_facts_alone() -> None:
     again = Blocks().render("question", facts=facts_of(), changed=())
     assert again == question_of(facts_of())
+
+
+def test_a_server_of_many_hosts_is_shown_whole() -> None:
+    told = server(
+        "h" * 1_024, port="5432,5433", database="d" * 99, username="u" * 99, role="r" * 99
+    )
+    connection = named(told, "n" * 99, "s" * 99)
+    shown = question_of(facts_of().model_copy(update={"connection": connection}))
+    assert f"**Connection:** `{connection}`" in shown.splitlines()
 
 
 def test_a_statement_is_shown_whole_up_to_two_thousand_characters() -> None:

@@ -11,6 +11,7 @@ from benchgate.backend.drivers.port import ConnectionReference, Driver, Target
 from benchgate.domain.contract import ConnectionDraft
 from benchgate.domain.templates import SNOWFLAKE_TABLES, TableType, TemplateConfig
 from benchgate.domain.text import one_line
+from benchgate.domain.whereabouts import NAME_CHARACTERS_MAX, named, server
 from benchgate.errors import BenchgateError, InvalidInput, NotFound
 
 NOT_NAMED = "the default server of the backend's environment"
@@ -52,11 +53,11 @@ class Targets:
         if config.table_type is not TableType.POSTGRES:
             return NOT_NAMED if saved is None else _account(saved.draft)
         try:
-            server = self._resolved(config, saved).connection or ConnectionReference()
+            found = self._resolved(config, saved).connection or ConnectionReference()
         except BenchgateError as exc:
-            name = NOT_NAMED if saved is None else saved.draft.connection_name
-            return f"{name} ({one_line(str(exc))})"
-        return _shown(server, saved, database=config.database)
+            name = "" if saved is None else saved.draft.connection_name
+            return f"{one_line(name, NAME_CHARACTERS_MAX) or NOT_NAMED} ({one_line(str(exc))})"
+        return _shown(found, saved, database=config.database)
 
     def _resolved(self, config: TemplateConfig, saved: SavedConnection | None) -> Target:
         target = Target(
@@ -112,20 +113,16 @@ def reference_of(draft: ConnectionDraft) -> ConnectionReference:
 
 def _account(draft: ConnectionDraft) -> str:
     """An account of Snowflake, which no environment leads to."""
-    user = f"{draft.username}@" if draft.username else ""
-    role = f", role {draft.role}" if draft.role else ""
-    return f"{draft.connection_name} ({user}{draft.account or draft.host or 'no account'}{role})"
+    account = draft.account or draft.host or "no account"
+    return named(server(account, username=draft.username, role=draft.role), draft.connection_name)
 
 
-def _shown(server: ConnectionReference, saved: SavedConnection | None, *, database: str) -> str:
+def _shown(found: ConnectionReference, saved: SavedConnection | None, *, database: str) -> str:
     """A server as it was found, by the name of the connection that leads there."""
     # One that is named by its address alone is verified by nothing else.
-    named = [part for part in (server.host, server.hostaddr) if part]
-    port = f":{server.port}" if server.port else ""
-    where = one_line(" at ".join(named) + port)
-    service = f"service {one_line(server.service)}: " if server.service else ""
+    host = " at ".join(part for part in (found.host, found.hostaddr) if part)
+    where = server(host, port=found.port, database=database, username=found.username or "nobody")
+    service = f"service {found.service}" if found.service else ""
     if saved is None:
-        place = f"{where}/{one_line(database)} as {one_line(server.username or 'nobody')}"
-        return f"{service}{place}, by the backend's environment"
-    user = f"{one_line(server.username)}@" if server.username else ""
-    return f"{saved.draft.connection_name} ({service}{user}{where})"
+        return named(f"{where}, by the backend's environment", service)
+    return named(where, saved.draft.connection_name, service)

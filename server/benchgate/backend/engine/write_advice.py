@@ -100,8 +100,8 @@ def _beside(config: TemplateConfig) -> str:
     if not kinds:
         return ""
     return (
-        f", unless the SQL of {kinds} calls or fires what does: whatever is changed beside the copy "
-        "stays so"
+        f", unless the SQL of {kinds} calls or fires what does: whatever is changed beside the "
+        "copy stays so"
     )
 
 

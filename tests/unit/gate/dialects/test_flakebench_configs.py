@@ -202,9 +202,9 @@ def test_connections_are_listed_without_secrets() -> None:
 @pytest.mark.parametrize(
     ("changes", "shown"),
     [
-        ({}, "Prod (bench@db.example.com:5432)"),
-        ({"username": None, "port": None}, "Prod (db.example.com)"),
-        ({"host": None, "account": "acme", "username": None}, "Prod (acme)"),
+        ({}, "db.example.com:5432 as bench (Prod)"),
+        ({"username": None, "port": None}, "db.example.com (Prod)"),
+        ({"host": None, "account": "acme", "username": None}, "acme (Prod)"),
         ({"host": None}, "Prod"),
         ({"connection_id": "c-2"}, "There is no connection c-1"),
     ],

@@ -14,6 +14,7 @@ from benchgate.domain.contract import ErrorSummary as ErrorClasses
 from benchgate.domain.runs import RunStatus
 from benchgate.domain.templates import LoadMode, Template, TemplateConfig
 from benchgate.domain.text import NAME_CHARACTERS_MAX, one_line
+from benchgate.domain.whereabouts import named, server
 from benchgate.errors import BackendError
 from benchgate.gate.dialects.flakebench import payloads
 from benchgate.gate.dialects.flakebench.snapshots import snapshot_of
@@ -142,10 +143,11 @@ def connection_name(saved: payloads.Connections, connection_id: str | None) -> s
         return NOT_NAMED
     for one in _readable(saved):
         if one.connection_id == connection_id:
-            port = f":{one.port}" if one.port else ""
-            user = f"{one.username}@" if one.username else ""
-            where = f"{one.host}{port}" if one.host else one.account
-            return f"{one.connection_name} ({user}{where})" if where else one.connection_name
+            port = one.port if one.host else None
+            where = one.host or one.account
+            if not where:
+                return one.connection_name
+            return named(server(where, port=port, username=one.username), one.connection_name)
     return f"There is no connection {one_line(connection_id, NAME_CHARACTERS_MAX)}"
 
 
