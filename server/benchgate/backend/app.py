@@ -76,6 +76,7 @@ class _Parts:
             record,
             drive=drive,
             inspect=self.preflight.report,
+            described=self.targets.described,
             preparation=Preparation(self.targets, copies, drivers=drivers),
             copies=copies,
         )

@@ -31,6 +31,11 @@ class StartRun(Value):
         strict=True,
         description="A person wants it against the preflight's high warnings",
     )
+    connection: str | None = Field(
+        default=None,
+        max_length=2_000,
+        description="The server that the person was shown; the start is refused at another one",
+    )
 
 
 class RunCreated(Value):

@@ -152,12 +152,17 @@ class Backend:
         """The backend's warnings for a run, as of now."""
         return await self._ask(lambda it: it.preflight(run_id))
 
-    async def start(self, run_id: str, *, acknowledged: bool = False) -> RunChanged:
+    async def start(
+        self, run_id: str, *, acknowledged: bool = False, connection: str | None = None
+    ) -> RunChanged:
         """Start a run. Whoever calls this holds a person's yes.
 
-        *acknowledged* says that it is a yes against the preflight's advice.
+        *acknowledged* says that it is a yes against the preflight's advice, *connection* which
+        server it is a yes to.
         """
-        return await self._ask(lambda it: it.start(run_id, acknowledged=acknowledged))
+        return await self._ask(
+            lambda it: it.start(run_id, acknowledged=acknowledged, connection=connection)
+        )
 
     async def stop(self, run_id: str, *, own_stop: OwnStop | None = None) -> RunChanged:
         """Stop a run, on a person's request unless *own_stop* says otherwise.

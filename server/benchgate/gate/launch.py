@@ -144,7 +144,11 @@ class Launch:
     async def _start(self, facts: StartFacts) -> Ending:
         """Send the start once; where its answer is lost, read what became of it."""
         try:
-            changed = await self._backend.start(facts.run_id, acknowledged=not facts.can_proceed)
+            changed = await self._backend.start(
+                facts.run_id,
+                acknowledged=not facts.can_proceed,
+                connection=facts.connection,
+            )
         except BackendError as lost:
             return await self._resolve(facts, lost)
         except BenchgateError as refusal:

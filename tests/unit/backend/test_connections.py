@@ -278,6 +278,24 @@ async def test_a_run_names_the_server_that_it_will_load(
     assert (await http.get(f"/api/runs/{run_id}/")).json()["connection"] == told
 
 
+async def test_a_run_is_not_started_on_another_server_than_the_one_that_was_shown(
+    http: httpx.AsyncClient,
+) -> None:
+    await save(http, connection_name="first", is_default=True)
+    run_id = await new_run(http, draft("shop", table_type="POSTGRES"))
+    shown = (await http.get(f"/api/runs/{run_id}/")).json()["connection"]
+    await save(http, connection_name="second", host="elsewhere", is_default=True)
+    body = {"connection": shown}
+    refused = await http.post(f"/api/runs/{run_id}/start", json=body)
+    assert refused.status_code == 409
+    assert "to elsewhere:5432/shop as bench (second), and not to db" in refused.json()["detail"]
+    assert "question" in refused.json()["hint"]
+    assert (await http.get(f"/api/runs/{run_id}/")).json()["status"] == "PREPARED"
+    await save(http, connection_name="first", is_default=True)
+    started = await http.post(f"/api/runs/{run_id}/start", json=body)
+    assert started.status_code == 202
+
+
 async def test_no_part_of_a_connection_pushes_its_server_out_of_sight(
     http: httpx.AsyncClient,
 ) -> None:

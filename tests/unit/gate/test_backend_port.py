@@ -267,15 +267,23 @@ async def test_an_embedded_backend_is_known_by_its_folder_where_others_share_the
     assert not one.exists()
 
 
-@pytest.mark.parametrize(("acknowledged", "body"), [(False, b""), (True, b'{"acknowledged":true}')])
+@pytest.mark.parametrize(
+    ("said", "body"),
+    [
+        ({}, b""),
+        ({"acknowledged": True}, b'{"acknowledged":true}'),
+        ({"connection": "db:1 as me"}, b'{"connection":"db:1 as me"}'),
+    ],
+    ids=str,
+)
 @respx.mock
-async def test_a_start_says_so_only_where_a_person_overrode_the_advice(
-    backend: Backend, acknowledged: bool, body: bytes
+async def test_a_start_says_only_what_a_person_overrode_and_which_server_they_were_shown(
+    backend: Backend, said: dict[str, Any], body: bytes
 ) -> None:
     started = respx.post(f"{URL}/api/runs/r1/start").respond(
         202, json={"run_id": "r1", "status": "STARTING"}
     )
-    await backend.start("r1", acknowledged=acknowledged)
+    await backend.start("r1", **said)
     assert started.calls.last.request.content == body
 
 

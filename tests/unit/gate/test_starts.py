@@ -132,6 +132,15 @@ async def test_another_server_behind_the_same_run_is_asked_about_again(
     assert "- connection: `orders (db-1)` → `orders (db-2)`" in second
 
 
+async def test_a_start_names_the_server_that_was_shown(
+    backend: respx.MockRouter, tmp_path: Path, era: Era
+) -> None:
+    backend["run"].respond(json=RUN | {"connection": "db-1:5432 as bench"})
+    assert (await start(tmp_path, era, Questions()))["outcome"] == "started"
+    sent = backend["start"].calls.last.request.content
+    assert sent == b'{"connection":"db-1:5432 as bench"}'
+
+
 async def test_a_backend_that_answers_about_another_run_starts_neither(
     backend: respx.MockRouter, tmp_path: Path, era: Era
 ) -> None:

@@ -95,9 +95,12 @@ def control_routes(
 
         A high warning of the preflight is such a reason, unless the body says `acknowledged`:
         then only what this backend cannot drive at all is refused, and a target that cannot be
-        loaded ends the run as FAILED with the database's reason.
+        loaded ends the run as FAILED with the database's reason. Another server than the
+        `connection` that the body names is such a reason too.
         """
-        run = await conductor.start(run_id, acknowledged=wanted.acknowledged)
+        run = await conductor.start(
+            run_id, acknowledged=wanted.acknowledged, connection=wanted.connection
+        )
         return RunChanged(run_id=run.run_id, status=run.status)
 
     @router.post("/{run_id}/stop", status_code=202)

@@ -10,6 +10,7 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import Protocol
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from benchgate.backend.engine.active import ActiveRun, RunObserver
@@ -24,6 +25,7 @@ from benchgate.domain.cost import spent
 from benchgate.domain.findings import Findings
 from benchgate.domain.preflight import PreflightReport, PreflightWarning, Severity
 from benchgate.domain.runs import Phase, RunEvent, is_active, is_terminal
+from benchgate.domain.templates import TemplateConfig
 from benchgate.domain.text import one_line
 from benchgate.errors import BenchgateError, Conflict, StoreError
 
@@ -58,17 +60,20 @@ class Conductor:
         *,
         drive: Drive,
         inspect: Callable[[Run], Awaitable[PreflightReport]],
+        described: Callable[[TemplateConfig], str | None],
         preparation: Preparation,
         copies: Copies,
     ) -> None:
         """Keep *record*; *inspect* may refuse a start, *drive* carries out what is prepared.
 
+        *described* tells the server that a configuration leads to, and may block.
         Of *copies* those are removed that a backend before this one has left.
         """
         self.board = Board()
         self._record = record
         self._drive = drive
         self._inspect = inspect
+        self._described = described
         self._preparation = preparation
         self._copies = copies
         self._active: ActiveRun | None = None
@@ -95,11 +100,14 @@ class Conductor:
                     await self._close()
                 tasks.cancel_scope.cancel()
 
-    async def start(self, run_id: str, *, acknowledged: bool = False) -> Run:
+    async def start(
+        self, run_id: str, *, acknowledged: bool = False, connection: str | None = None
+    ) -> Run:
         """Begin a prepared run.
 
         *acknowledged* says that a person wants it against the preflight's high warnings; what
-        they tell of the target then shows in how the run ends.
+        they tell of the target then shows in how the run ends. *connection* is the server that
+        they were shown; without it the run goes wherever its configuration leads.
 
         Raises:
             Conflict: it cannot be started; the message is the true reason.
@@ -110,6 +118,8 @@ class Conductor:
             active = self._claim(run_id)
             undo.callback(self._release, active)
             refuse_if_high(await self._warnings(run, acknowledged=acknowledged))
+            if connection is not None:
+                await self._refuse_elsewhere(run, connection)
             # Whatever is recorded as active while this claim is held is driven by nobody.
             await self._record.fail_active(UNRECORDED)
             run = await self._record.begin(run_id)
@@ -143,6 +153,16 @@ class Conductor:
         if acknowledged:
             return not_driven(run.config)
         return (await self._inspect(run)).warnings
+
+    async def _refuse_elsewhere(self, run: Run, connection: str) -> None:
+        """Refuse a start at another server: a default, a service or a variable may change."""
+        leads_to = await anyio.to_thread.run_sync(self._described, run.config)
+        if leads_to != connection:
+            raise Conflict(
+                f"The run leads to another server than the one that was shown: to "
+                f"{leads_to or 'none'}, and not to {one_line(connection)}.",
+                hint="Have the question put anew: it shows the server to which the run leads.",
+            )
 
     def _claim(self, run_id: str) -> ActiveRun:
         if self._active is not None:

@@ -123,10 +123,13 @@ class Dialect(Protocol):
         """The backend's warnings for a run, as of now."""
         ...
 
-    async def start(self, run_id: str, *, acknowledged: bool = False) -> RunChanged:
+    async def start(
+        self, run_id: str, *, acknowledged: bool = False, connection: str | None = None
+    ) -> RunChanged:
         """Start a run. Whoever calls this holds a person's yes.
 
-        *acknowledged* says that it is a yes against the preflight's advice.
+        *acknowledged* says that it is a yes against the preflight's advice, *connection* which
+        server it is a yes to.
         """
         ...
 

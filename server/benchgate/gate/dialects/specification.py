@@ -108,12 +108,16 @@ class Specification:
         """The backend's warnings for a run, as of now."""
         return await self._wire.get(f"/api/runs/{run_id}/preflight", TypeAdapter(PreflightReport))
 
-    async def start(self, run_id: str, *, acknowledged: bool = False) -> RunChanged:
+    async def start(
+        self, run_id: str, *, acknowledged: bool = False, connection: str | None = None
+    ) -> RunChanged:
         """Start a run. Whoever calls this holds a person's yes.
 
-        *acknowledged* says that it is a yes against the preflight's advice.
+        *acknowledged* says that it is a yes against the preflight's advice, *connection* which
+        server it is a yes to.
         """
-        body = StartRun(acknowledged=True).model_dump() if acknowledged else None
+        wanted = StartRun(acknowledged=acknowledged, connection=connection)
+        body = wanted.model_dump(exclude_defaults=True) or None
         return await self._wire.post(
             f"/api/runs/{run_id}/start", TypeAdapter(RunChanged), body=body
         )

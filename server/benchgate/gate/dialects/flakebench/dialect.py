@@ -176,7 +176,13 @@ class FlakeBench:
             run_id=run_id, warnings=found, can_proceed=told.can_proceed and may_proceed(found)
         )
 
-    async def start(self, run_id: str, *, acknowledged: bool = False) -> RunChanged:  # noqa: ARG002
+    async def start(
+        self,
+        run_id: str,
+        *,
+        acknowledged: bool = False,  # noqa: ARG002
+        connection: str | None = None,  # noqa: ARG002
+    ) -> RunChanged:
         """Start a run. Whoever calls this holds a person's yes.
 
         The route answers every refusal with "not found"; what that means is read elsewhere.
