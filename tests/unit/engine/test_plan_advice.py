@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from benchgate.backend.drivers.port import Survey
+from benchgate.backend.drivers.port import ConnectionReference, Survey
 from benchgate.backend.engine.advice import Look, advice
 from benchgate.backend.engine.plan_advice import PLAN_RULES
 from benchgate.backend.engine.preflight import foreseen
@@ -18,12 +18,17 @@ FREE: dict[str, Any] = {"connections_max": 100, "connections_used": 17, "connect
 
 
 def told(
-    config: dict[str, Any], *, ray_address: str | None = None, **survey: Any
+    config: dict[str, Any],
+    *,
+    ray_address: str | None = None,
+    connection: ConnectionReference | None = None,
+    **survey: Any,
 ) -> list[PreflightWarning]:
     look = Look(
         config=config_of(**config),
         survey=Survey(**survey),
         surroundings=Surroundings(cores=4, ray_address=ray_address),
+        connection=connection,
     )
     return advice(PLAN_RULES, look)
 
@@ -46,10 +51,48 @@ def test_a_search_tells_how_far_it_may_go(
 
 
 def test_a_load_from_a_cluster_says_so_but_for_files_which_are_loaded_from_here() -> None:
-    (warning,) = told({}, ray_address=HEAD)
+    (warning,) = told({}, ray_address=HEAD, connection=ConnectionReference(host="db.example"))
     assert warning.severity is Severity.MEDIUM
     assert "RAY_ADDRESS is 10.0.0.1:6379" in warning.message
     assert told({"table_type": "SQLITE", "database": "/srv/x.db"}, ray_address=HEAD) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "hostaddr", "is_own"),
+    [
+        ("localhost", None, True),
+        ("LOCALHOST.", None, True),
+        ("db.localhost", None, True),
+        ("127.0.0.2", None, True),
+        ("127.1", None, True),
+        ("::1", None, True),
+        ("::ffff:127.0.0.1", None, True),
+        ("0.0.0.0", None, True),
+        ("/var/run/postgresql", None, True),
+        ("@socket", None, True),
+        ("", None, True),
+        (None, None, True),
+        ("db.example, localhost", None, True),
+        ("db.example", "127.0.0.1", True),
+        ("localhost", "10.0.0.9", False),
+        ("db.example", None, False),
+        ("10.0.0.9", None, False),
+        ("fd00::9", None, False),
+    ],
+)
+def test_a_server_that_each_node_has_of_its_own_should_not_be_loaded_from_a_cluster(
+    *, host: str | None, hostaddr: str | None, is_own: bool
+) -> None:
+    server = ConnectionReference(host=host, hostaddr=hostaddr)
+    _, *warnings = told({}, ray_address=HEAD, connection=server)
+    assert [one.severity for one in warnings] == [Severity.HIGH] * is_own
+    for warning in warnings:
+        assert warning.title == "Each Node Would Load Its Own Server"
+        assert (hostaddr or host or "no host at all") in warning.message
+        assert "every machine of the cluster" in warning.recommendations[0]
+    assert told({}, connection=server) == []
+    flake = told({"table_type": "STANDARD"}, ray_address=HEAD, connection=ConnectionReference())
+    assert [one.severity for one in flake] == [Severity.MEDIUM]
 
 
 def test_a_load_from_here_with_an_end_of_its_own_has_nothing_to_tell() -> None:

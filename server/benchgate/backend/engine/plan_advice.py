@@ -3,12 +3,16 @@
 How far a search may go, and from which machines a load comes, stands in no key of the template.
 """
 
+import ipaddress
+
+from benchgate.backend.drivers.port import ConnectionReference
 from benchgate.backend.engine.advice import Look, Rule
 from benchgate.backend.engine.capacity import search_bound, search_limit
 from benchgate.backend.engine.pilot import SETTLING_SECONDS_MIN
 from benchgate.domain.preflight import PreflightWarning, Severity, about
 from benchgate.domain.search import plan_of
-from benchgate.domain.templates import FILE_TABLES, LoadMode, TemplateConfig
+from benchgate.domain.templates import FILE_TABLES, LoadMode, TableType, TemplateConfig
+from benchgate.domain.text import one_line
 
 MS_PER_S = 1_000
 # So many operations of each connection make a step; with fewer it is judged by a handful.
@@ -93,4 +97,45 @@ def _cluster(look: Look) -> PreflightWarning | None:
     )
 
 
-PLAN_RULES: tuple[Rule, ...] = (_search_bound, _cluster)
+def _own_servers(look: Look) -> PreflightWarning | None:
+    """This machine's name for itself is every other machine's name for another one."""
+    address, found = look.surroundings.ray_address, look.connection or ConnectionReference()
+    host = found.hostaddr or found.host or ""
+    if address is None or look.config.table_type is not TableType.POSTGRES or not is_own(host):
+        return None
+    shown = one_line(host) or "no host at all, and so a socket"
+    return about(
+        look.config,
+        severity=Severity.HIGH,
+        title="Each Node Would Load Its Own Server",
+        message=(
+            f"RAY_ADDRESS is {one_line(address)}, and the connection leads to {shown}: on each "
+            "machine of that cluster this is a server of that machine, and not the one that was "
+            "looked at here."
+        ),
+        recommendations=(
+            "Give the connection a host by which every machine of the cluster reaches the server",
+            "Unset RAY_ADDRESS to load from this machine alone",
+        ),
+        details={"ray_address": address, "host": host},
+    )
+
+
+def is_own(hosts: str) -> bool:
+    """Whether one of *hosts*, as libpq writes them, is whichever machine asks for it."""
+    return any(_is_own(host.strip().lower().rstrip(".")) for host in hosts.split(","))
+
+
+def _is_own(host: str) -> bool:
+    # A socket is a path, or an abstract name; the system reads 127.1 as an address too.
+    if host.startswith(("/", "@", "127.")) or host in {"", "localhost"}:
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host.endswith(".localhost")
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback or (mapped or address).is_unspecified
+
+
+PLAN_RULES: tuple[Rule, ...] = (_search_bound, _cluster, _own_servers)
