@@ -9,7 +9,7 @@ import pytest
 from benchgate.backend import runs as runs_module
 from benchgate.backend.clock import utc_now
 from benchgate.backend.drivers.port import ConnectionReference, Driver, Removal, Target
-from benchgate.backend.engine.copies import Copies
+from benchgate.backend.engine.copies import Copies, Making, making_of
 from benchgate.backend.engine.record import Record
 from benchgate.backend.runs import Ending, Leftover, RunTable, Scratch
 from benchgate.backend.series import SeriesTable
@@ -117,7 +117,7 @@ async def test_a_copy_is_on_record_with_its_place_until_it_is_removed(place: Pla
     scratch = await place.remember("run-1")
     assert (scratch.place, scratch.copy_at.schema_name) == (HERE, "benchgate_scratch_run-1")
     assert [one.scratch for one in place.left] == [scratch]
-    assert await place.copies.remove("run-1", scratch, was_made=True) is None
+    assert await place.copies.remove("run-1", scratch, making=Making.MADE) is None
     assert place.left == []
 
 
@@ -194,7 +194,7 @@ async def test_what_to_do_depends_on_the_database(
     there = scratch.copy_at.model_copy(update={"connection": connection})
     place.driver.removal = Removal.UNMARKED
     told = await place.copies.remove(
-        "run-1", scratch.model_copy(update={"copy_at": there}), was_made=True
+        "run-1", scratch.model_copy(update={"copy_at": there}), making=Making.MADE
     )
     assert told is not None
     assert where in told
@@ -219,27 +219,45 @@ async def test_a_run_with_findings_is_told_in_their_remarks(place: Place) -> Non
 
 
 @pytest.mark.parametrize(
-    ("place_told", "removal", "was_made", "stays"),
+    ("place_told", "removal", "making", "stays"),
     [
-        (None, Removal.ABSENT, True, False),
-        (HERE, Removal.ABSENT, True, False),
-        (HERE, Removal.UNMARKED, True, True),
-        (HERE, Removal.UNMARKED, False, False),
-        (HERE, DatabaseError("it does not answer"), False, True),
+        (None, Removal.ABSENT, Making.MADE, False),
+        (HERE, Removal.ABSENT, Making.MADE, False),
+        (HERE, Removal.UNMARKED, Making.MADE, True),
+        (HERE, Removal.ABSENT, Making.FAILED, False),
+        (HERE, Removal.UNMARKED, Making.FAILED, True),
+        (HERE, Removal.UNMARKED, Making.TAKEN, False),
+        (HERE, DatabaseError("it does not answer"), Making.TAKEN, True),
     ],
 )
 async def test_what_was_never_made_is_not_looked_for_again(
     place: Place,
     place_told: str | None,
     removal: Removal | Exception,
-    was_made: bool,
+    making: Making,
     stays: bool,
 ) -> None:
     place.driver.place = place_told
     scratch = await place.remember("run-1")
     place.driver.removal = removal
-    told = await place.copies.remove("run-1", scratch, was_made=was_made)
+    told = await place.copies.remove("run-1", scratch, making=making)
     assert (told is not None, bool(place.left)) == (stays, stays)
+
+
+@pytest.mark.parametrize(
+    ("failure", "making"),
+    [
+        ("SQL compilation error: Object 'BENCHGATE_SCRATCH_RUN_1' already exists.", Making.TAKEN),
+        ('There is no scratch copy of public.orders: schema "b" already exists', Making.TAKEN),
+        ("There is no scratch copy of /srv/x.db: File exists", Making.TAKEN),
+        ("The account acme does not answer: connection reset", Making.FAILED),
+        ("Object 'ORDERS' does not exist or not authorized.", Making.FAILED),
+    ],
+)
+def test_only_a_name_that_was_taken_shows_that_what_bears_it_is_not_ours(
+    failure: str, making: Making
+) -> None:
+    assert making_of(DatabaseError(failure)) is making
 
 
 async def test_a_driver_that_is_not_installed_any_more_leaves_the_copy_on_record(

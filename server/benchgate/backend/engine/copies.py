@@ -5,8 +5,10 @@ server by then. What is not known to be gone stays on record, and is told with w
 """
 
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from enum import StrEnum
 
 import anyio
 
@@ -23,6 +25,26 @@ DROP_SECONDS_MAX = 15
 LATER = "The backend tries again at a later start."
 ELSEWHERE = "it is not there, and whether that is where it was made cannot be told"
 UNMARKED = "what bears its name lacks the mark of a copy of ours"
+
+# How a database or a file system says that something bears the name already.
+NAME_TAKEN = re.compile(r"already exists|file exists", re.IGNORECASE)
+
+
+class Making(StrEnum):
+    """What came of the making of a copy."""
+
+    MADE = "MADE"
+    FAILED = "FAILED"
+    TAKEN = "TAKEN"
+
+
+# What may be found in the place of a copy that is nobody's concern here. In Snowflake a copy is
+# there before its mark is, so that one without it is somebody else's only where the making met it.
+NOT_OURS: Mapping[Making, frozenset[str]] = {
+    Making.MADE: frozenset(),
+    Making.FAILED: frozenset({ELSEWHERE}),
+    Making.TAKEN: frozenset({ELSEWHERE, UNMARKED}),
+}
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +68,10 @@ class Copies:
         await self._record.note_scratch(run_id, scratch)
         return scratch
 
-    async def remove(self, run_id: str, scratch: Scratch, *, was_made: bool) -> str | None:
-        """Remove what this process has made; why it may still be there, if it may.
-
-        Where nothing came of the making (*was_made*), what bears the name is somebody else's.
-        """
+    async def remove(self, run_id: str, scratch: Scratch, *, making: Making) -> str | None:
+        """Remove what this process has made; why it may still be there, if it may."""
         left = await self._removed(scratch, is_fresh=True)
-        if left is None or (not was_made and left in {ELSEWHERE, UNMARKED}):
+        if left is None or left in NOT_OURS[making]:
             await self._record.note_scratch(run_id, None)
             return None
         return self._told(run_id, scratch, left)
@@ -101,6 +120,11 @@ class Copies:
     def _told(self, run_id: str, scratch: Scratch, why: str) -> str:
         log.warning("The scratch copy of run %s stays: %s", run_id, why)
         return _told(scratch, why, LATER)
+
+
+def making_of(failure: BenchgateError) -> Making:
+    """What came of a making that ended in *failure*."""
+    return Making.TAKEN if NAME_TAKEN.search(str(failure)) else Making.FAILED
 
 
 async def _is_where_it_was_made(scratch: Scratch, driver: Driver, *, is_fresh: bool) -> bool:

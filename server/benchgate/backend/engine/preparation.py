@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from benchgate.backend.drivers.port import Driver, Target
 from benchgate.backend.engine.capacity import search_limit
-from benchgate.backend.engine.copies import Copies
+from benchgate.backend.engine.copies import Copies, Making, making_of
 from benchgate.backend.engine.load import Load
 from benchgate.backend.engine.target import load_of
 from benchgate.backend.engine.targets import Targets
@@ -69,19 +69,19 @@ class Preparation:
         driver = self._drivers(run.config.table_type)
         scratch = await self._copies.remember(run.run_id, target, driver)
         prepared = Prepared(load.model_copy(update={"target": scratch.copy_at}))
-        was_made = True
+        making = Making.MADE
         try:
             copy = partial(_copy, driver, target, scratch.copy_at, workload=run.config.workload)
             try:
                 if await _unless(stop, copy) is None:
                     prepared.load = None
-            except BenchgateError:
-                was_made = False
+            except BenchgateError as exc:
+                making = making_of(exc)
                 raise
             yield prepared
         finally:
             with anyio.CancelScope(shield=True):
-                prepared.remark = await self._copies.remove(run.run_id, scratch, was_made=was_made)
+                prepared.remark = await self._copies.remove(run.run_id, scratch, making=making)
 
     async def _load(self, run: Run, target: Target) -> Load:
         limit = await self._search_limit(run.config, target)
