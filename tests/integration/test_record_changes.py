@@ -31,6 +31,8 @@ WRITTEN: dict[str, list[dict[str, Any]]] = json.loads(
     Path(__file__).with_name("record_of_change_1.json").read_text(encoding="utf-8")
 )
 HEAD = "5:{hash}".format(**WRITTEN["ledger"][-1])
+# As that version called the server.
+FACTS = facts_of().model_copy(update={"connection": "orders-db (bench@db.example:5432)"})
 SEQUENTIAL = Answer(event=ApprovalEvent.APPROVE, mode=ExecutionMode.SEQUENTIAL)
 
 
@@ -76,7 +78,7 @@ def test_the_questions_of_an_earlier_version_are_kept_as_they_were(old: Record) 
     assert (open_.state, open_.asked_at) == (ApprovalState.ASKED, NOON)
     assert open_ == waiting(old)
     for number, approval in enumerate((used, open_), start=1):
-        assert approval.facts == facts_of().model_copy(update={"run_id": f"run-{number}"})
+        assert approval.facts == FACTS.model_copy(update={"run_id": f"run-{number}"})
         # This version knows more facts, and so asks anew; what was said stays provable.
         assert approval.facts.digest != approval.digest
         assert digest_in(json.loads(WRITTEN["approvals"][number - 1]["facts"])) == approval.digest
@@ -92,7 +94,7 @@ def test_the_chain_of_an_earlier_version_is_whole_and_goes_on(old: Record) -> No
 
 
 def test_an_open_question_of_an_earlier_version_is_joined_by_the_same_facts(old: Record) -> None:
-    facts = facts_of().model_copy(update={"run_id": "run-2"})
+    facts = FACTS.model_copy(update={"run_id": "run-2"})
     found = ask(old, draft_of(facts=facts))
     assert found.approval.approval_id == waiting(old).approval_id
 
