@@ -86,6 +86,7 @@ class Known(ThisMachine):
     """This machine as a place whose workers are remembered."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.members: list[ProcessMember] = []
 
     async def start(self, number: int) -> ProcessMember:
