@@ -13,7 +13,7 @@ from time import monotonic
 
 import psycopg
 
-from benchgate.backend.drivers.postgres.client import connect, fetch
+from benchgate.backend.drivers.postgres.client import connect_bare, fetch
 from benchgate.backend.drivers.postgres.failures import CLIENT_ERRORS, message_of
 from benchgate.backend.drivers.postgres.opening import Plan
 from benchgate.backend.drivers.postgres.session import Session
@@ -63,7 +63,7 @@ class Ending:
 
     def _work(self) -> None:
         try:
-            connection = connect(self._plan.target, read_only=True)
+            connection = connect_bare(self._plan.target)
             try:
                 if self._is_decided.wait(DECISION_LIMIT_S) and self._pids:
                     rows = fetch(connection, TERMINATE, self._plan.name, self._pids)

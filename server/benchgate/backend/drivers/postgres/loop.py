@@ -115,7 +115,8 @@ class Load:
             if session.sent_ns == NOTHING_IN_FLIGHT:
                 self._fleet.leave(session)
         began_ns = perf_counter_ns()
-        self._finish(began_ns + FINISH_SOON_NS)
+        if not self._holds_for_longer(began_ns):
+            self._finish(began_ns + FINISH_SOON_NS)
         if self._fleet.open:
             # To open a session may take a while on a server that is busy.
             ending = Ending(self._fleet.plan)
@@ -124,6 +125,11 @@ class Load:
         for session in [*self._fleet.open.values()]:
             self._fleet.leave(session)
         self._waits.close()
+
+    def _holds_for_longer(self, now_ns: int) -> bool:
+        """Whether an operation has taken so long already that its end is not to be waited for."""
+        sent = (session.sent_ns for session in self._fleet.open.values())
+        return any(now_ns - sent_ns > FINISH_LIMIT_NS for sent_ns in sent)
 
     def _finish(self, until_ns: int) -> None:
         """Wait for what is in flight, until that instant at the latest."""
