@@ -29,8 +29,8 @@ from benchgate.domain.values import Value
 DRIVERS = "tests.integration.scripted:driver_for"
 LOOKUP, SCAN = QueryKind.POINT_LOOKUP, QueryKind.RANGE_SCAN
 NS_PER_MS, NS_PER_S = 1_000_000, 1_000_000_000
-# In the middle of the first second and of the second one: the one is warm-up, the other measured.
-WARMED_AT_NS, COUNTED_AT_NS = NS_PER_S // 2, 3 * NS_PER_S // 2
+# In the middle of each second, of which the first is warm-up and the others are measured.
+AT_NS = NS_PER_S // 2
 OPERATIONS = 500
 LOOK_EVERY_S = 0.02
 
@@ -84,15 +84,15 @@ class ScriptedDriver:
             start_epoch_ns=time.time_ns() + start_ns - perf_counter_ns(),
         )
         _leave(note, assignment)
-        script = [
-            (start_ns + WARMED_AT_NS, [NS_PER_S] * OPERATIONS),
-            (start_ns + COUNTED_AT_NS, latencies_ns(assignment.first_connection)),
-        ]
+        answers: Sequence[int] = [NS_PER_S] * OPERATIONS
+        due_ns = start_ns + AT_NS
         while not course.stopped.is_set():
             recorder.connections_changed(course.connections - open_now)
             open_now = course.connections
-            if script and script[0][0] <= perf_counter_ns():
-                _record(recorder, script.pop(0)[1])
+            if due_ns <= perf_counter_ns():
+                _record(recorder, answers)
+                answers = latencies_ns(assignment.first_connection)
+                due_ns += NS_PER_S
             await anyio.sleep(LOOK_EVERY_S)
         recorder.connections_changed(-open_now)
         _leave(note.model_copy(update={"has_stopped": True}), assignment)
