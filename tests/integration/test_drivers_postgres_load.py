@@ -4,6 +4,8 @@ import os
 import selectors
 import signal
 from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from functools import partial
 from math import ceil
 from time import perf_counter_ns
@@ -11,8 +13,9 @@ from time import perf_counter_ns
 import anyio
 import pytest
 
-from benchgate.backend.drivers.port import Assignment, SessionsEnded, Target
+from benchgate.backend.drivers.port import Assignment, SessionsEnded, Standby, Target
 from benchgate.backend.drivers.postgres import client, loop
+from benchgate.backend.drivers.postgres.client import DEFAULT_NAME
 from benchgate.backend.drivers.postgres.driver import PostgresDriver
 from benchgate.backend.drivers.postgres.waits import PlainWaits
 from benchgate.domain.arrivals import Arrivals, Spacing
@@ -222,6 +225,60 @@ async def test_a_stop_gets_by_without_a_connection_to_spare(
         await until(lambda: sessions_that(mortal_postgres, given, "state = 'active'") == 4)
     await until(lambda: mortal_postgres.sessions(given.application_name) == 0, limit_s=2)
     assert notes.failures == []
+
+
+@asynccontextmanager
+async def standing_by(target: Target, name: str) -> AsyncGenerator[Standby]:
+    """A standby that serves inside, and has let go of its session on leaving."""
+    standby = PostgresDriver().stand_by(target, name)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(standby.serve)
+        yield standby
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_standby_ends_those_first_that_have_taken_long(
+    postgres: PostgresServer, items: Target
+) -> None:
+    long, short = Notes(), Notes()
+    # Both bear the same name, as the workers of one run do.
+    sleeping = assignment(items, only(LOOKUP, PostgresDatabase.forever), connections=3)
+    working = assignment(items, only(LOOKUP), connections=2)
+    async with (
+        standing_by(items, working.application_name) as standby,
+        driven(sleeping, long),
+        driven(working, short),
+    ):
+        await until(lambda: sessions_that(postgres, sleeping, "wait_event = 'PgSleep'") == 3)
+        await anyio.sleep(0.3)
+        standby.end(in_flight_s=0.3)
+        await until(lambda: len(long.failures) == 3)
+        answered = len(short.answered)
+        await until(lambda: len(short.answered) > answered + 100)
+        assert short.failures == []
+        standby.end(in_flight_s=0)
+        await until(lambda: len(short.failures) == 2)
+    assert kinds(short) | kinds(long) == {(LOOKUP, FailureKind.CONNECTION)}
+
+
+async def test_a_standby_holds_its_session_no_longer_than_it_serves(
+    postgres: PostgresServer, items: Target
+) -> None:
+    ours = postgres.sessions(DEFAULT_NAME)
+    async with standing_by(items, "any"):
+        await until(lambda: postgres.sessions(DEFAULT_NAME) == ours + 1)
+    await until(lambda: postgres.sessions(DEFAULT_NAME) == ours)
+
+
+async def test_a_standby_that_finds_no_room_gives_way(mortal_postgres: PostgresServer) -> None:
+    make_items(mortal_postgres)
+    mortal_postgres.sql(
+        "CREATE ROLE nobody LOGIN CONNECTION LIMIT 0", "GRANT ALL ON items TO nobody"
+    )
+    standby = PostgresDriver().stand_by(mortal_postgres.target("items", username="nobody"), "any")
+    with anyio.fail_after(5):
+        await standby.serve()
+    standby.end(in_flight_s=0)
 
 
 async def test_a_load_that_is_called_off_leaves_nothing(

@@ -12,10 +12,11 @@ from benchgate.backend.drivers.port import (
     Driver,
     Recorder,
     SessionsEnded,
+    Standby,
     Target,
 )
 from benchgate.backend.engine.load import Load, Tick
-from benchgate.backend.engine.messages import Begin, Broken, Done, Ready, Report
+from benchgate.backend.engine.messages import Begin, FromWorker
 from benchgate.backend.engine.work import Worker
 from benchgate.domain.templates import QueryKind, QueryShare, TableType
 from benchgate.domain.values import Value
@@ -50,6 +51,8 @@ class Pretence:
         self.courses: list[Course] = []
         self.refuses = refuses
         self.ended: list[str] = []
+        self.standby = PretendedStandby(self)
+        self.hangs_until: anyio.Event | None = None
         self._left = left
 
     def workers_max(self, workload: tuple[QueryShare, ...]) -> int | None:
@@ -70,13 +73,41 @@ class Pretence:
                 meter.rows.extend([1] * opened)
                 meter.service_ns.extend([ANSWER_NS] * opened)
                 await anyio.sleep(TICK_S)
+            if self.hangs_until is not None:
+                await self.hangs_until.wait()
         recorder.connections_changed(-opened)
+
+    def stand_by(self, target: Target, application_name: str) -> Standby:
+        return self.standby
 
     async def end_sessions(self, target: Target, application_name: str) -> SessionsEnded | None:
         self.ended.append(application_name)
         if self._left is None:
             raise DatabaseError("the database is gone")
         return SessionsEnded(found=self._left + 1, left=self._left)
+
+
+class PretendedStandby:
+    """Ends what hangs when all is to end."""
+
+    def __init__(self, driver: Pretence) -> None:
+        self.is_serving = False
+        self.was_let_go = False
+        self.wishes: list[float] = []
+        self._driver = driver
+
+    async def serve(self) -> None:
+        self.is_serving = True
+        try:
+            await anyio.sleep_forever()
+        finally:
+            self.was_let_go = True
+
+    def end(self, *, in_flight_s: float) -> None:
+        assert self.is_serving
+        self.wishes.append(in_flight_s)
+        if not in_flight_s and self._driver.hangs_until is not None:
+            self._driver.hangs_until.set()
 
 
 class Here:
@@ -107,20 +138,20 @@ class Companion:
 
     def __init__(self, number: int, driver: Driver, tasks: TaskGroup) -> None:
         self.number = number
-        self.is_ready = self.is_done = self.has_exited = False
+        self.is_ready = self.has_stopped = self.is_done = self.has_exited = False
         self.was_killed = False
         self._driver, self._tasks = driver, tasks
         self._worker: Worker | None = None
         self._say, self._said = anyio.create_memory_object_stream[Value](10_000)
         self._scope = anyio.CancelScope()
 
-    async def hear(self) -> Ready | Report | Done | Broken | None:
+    async def hear(self) -> FromWorker | None:
         try:
             message = await self._said.receive()
         except anyio.EndOfStream:
             self.has_exited = True
             return None
-        assert isinstance(message, Ready | Report | Done | Broken)
+        assert isinstance(message, FromWorker)
         return message
 
     async def tell(self, message: Value) -> None:

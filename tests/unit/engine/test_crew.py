@@ -5,8 +5,8 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from benchgate.backend.drivers.port import Assignment, Course, Recorder
-from benchgate.backend.engine.crew import drive
+from benchgate.backend.drivers.port import FINISH_LIMIT_S, Assignment, Course, Recorder
+from benchgate.backend.engine.crew import STOP_LIMIT_S, drive
 from benchgate.backend.engine.load import Load, Outcome, Ramp, Tick
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.findings import SessionsProof
@@ -76,6 +76,25 @@ async def test_a_database_is_asked_for_what_a_run_has_left_in_it() -> None:
     assert outcome.findings is not None
     assert outcome.findings.sessions == SessionsProof(found=4, left=3)
     assert "Sessions of the run still in the database: 3." in outcome.findings.notes
+
+
+async def test_sessions_that_hang_are_ended_by_the_database() -> None:
+    driver = Pretence(left=0)
+    driver.hangs_until = anyio.Event()
+    began_s = anyio.current_time()
+    outcome, _ = await carried_out(load_of(), driver)
+    assert outcome.failure is None
+    # First those that have taken long already, then, when the others have had their time, all.
+    assert driver.standby.wishes == [FINISH_LIMIT_S, 0]
+    assert driver.standby.was_let_go
+    assert FINISH_LIMIT_S < anyio.current_time() - began_s - 1 < STOP_LIMIT_S
+
+
+async def test_workers_that_end_by_themselves_need_nobody_for_it() -> None:
+    driver = Pretence(left=0)
+    await carried_out(load_of(), driver)
+    assert 0 not in driver.standby.wishes
+    assert driver.standby.was_let_go
 
 
 async def test_a_database_that_cannot_be_asked_is_no_proof() -> None:

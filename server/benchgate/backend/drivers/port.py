@@ -108,6 +108,10 @@ class Removal(StrEnum):
     UNMARKED = "UNMARKED"  # what bears its name lacks our mark, and was left alone
 
 
+# So long the operations in flight may take to finish when a load ends.
+FINISH_LIMIT_S = 0.3
+
+
 class SessionsEnded(Value):
     """The proof of a stop: what a database still had of a run's sessions, and has at the end."""
 
@@ -198,6 +202,18 @@ class Course(Protocol):
         ...
 
 
+class Standby(Protocol):
+    """Ends the sessions of a run from outside of its workers, as soon as that can be."""
+
+    async def serve(self) -> None:
+        """Be ready for it until cancelled; less long where the database does not let it be."""
+        ...
+
+    def end(self, *, in_flight_s: float) -> None:
+        """Have those end that are at one operation for so long, or with 0 all; does not wait."""
+        ...
+
+
 class Driver(Protocol):
     """One kind of database."""
 
@@ -258,6 +274,10 @@ class Driver(Protocol):
             InvalidInput: a statement of the workload cannot be used.
             DatabaseError: the connections that were asked for at the start cannot all be made.
         """
+        ...
+
+    def stand_by(self, target: Target, application_name: str) -> Standby | None:
+        """What can end the sessions of that name; None where their worker does it as well."""
         ...
 
     async def end_sessions(self, target: Target, application_name: str) -> SessionsEnded | None:

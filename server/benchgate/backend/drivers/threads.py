@@ -19,7 +19,7 @@ import anyio.to_thread
 from benchgate.backend.drivers.lanes import Client, Lane, Seat, Setting
 from benchgate.backend.drivers.layouts import Layout
 from benchgate.backend.drivers.operations import Pool, mix, place_of
-from benchgate.backend.drivers.port import Assignment, Course, Recorder
+from benchgate.backend.drivers.port import FINISH_LIMIT_S, Assignment, Course, Recorder
 from benchgate.backend.drivers.starts import Line
 from benchgate.backend.drivers.statements import Statement
 from benchgate.domain.text import one_line
@@ -29,7 +29,6 @@ OPEN_AT_ONCE = 16
 TICK_S = 0.02  # how often the course is looked at
 OPEN_TICK_S = 0.005  # the same while an open loop may need another connection
 LOOK_EVERY_S = 1.0
-FINISH_LIMIT_S = 0.3
 INTERRUPT_EVERY_S = 0.02
 END_LIMIT_S = 0.9
 

@@ -1,7 +1,8 @@
 """Carries out a load with workers, from their start to the last of them gone.
 
 They are started, told to begin together when all are ready, heard every second, and ended: told
-to stop, given their time, and killed if they take longer. Then the database is asked whether it
+to stop, given their time, and killed if they take longer. What their sessions are at does not hold
+them up: a session that stands by has the database end those. Then the database is asked whether it
 still has sessions of the run. A worker that ends without having said so makes the load something
 else than was asked for: a failure, unless the template lets the others take its share over.
 """
@@ -15,13 +16,24 @@ from datetime import UTC, datetime
 import anyio
 
 from benchgate.backend.drivers.catalog import driver_for
-from benchgate.backend.drivers.port import Driver
+from benchgate.backend.drivers.port import FINISH_LIMIT_S, Driver, Standby
 from benchgate.backend.engine.accounts import parted
-from benchgate.backend.engine.assignments import assignments, workers_for
+from benchgate.backend.engine.assignments import application_name, assignments, workers_for
 from benchgate.backend.engine.guard import Guard, Machine, Tried
 from benchgate.backend.engine.ledger import DEAD_AFTER_S, Ledger
 from benchgate.backend.engine.load import Load, Observer, Outcome, Tick
-from benchgate.backend.engine.messages import Begin, Broken, Done, Go, Ready, Report, Steer, Stop
+from benchgate.backend.engine.messages import (
+    Begin,
+    Broken,
+    Done,
+    FromWorker,
+    Go,
+    Ready,
+    Report,
+    Steer,
+    Stop,
+    Stopped,
+)
 from benchgate.backend.engine.pilot import Pilot, pilot_of
 from benchgate.backend.engine.process import ThisMachine
 from benchgate.backend.engine.proof import with_proof
@@ -62,7 +74,8 @@ async def drive(
     except BenchgateError as exc:
         return Outcome(summary=None, measured_seconds=0, elapsed_seconds=0, failure=str(exc))
     wanted = workers_for(load, place.workers, at_most=driver.workers_max(load.workload))
-    async with _crew(load, place, wanted, stop=stop) as crew:
+    standby = driver.stand_by(load.target, application_name(load.run_id))
+    async with _crew(load, place, wanted, stop=stop, standby=standby) as crew:
         outcome = await crew.carry_out(observer)
         return await with_proof(outcome, load, driver)
 
@@ -71,13 +84,20 @@ class Crew:
     """The workers of one load, which all run at the same time and end together."""
 
     def __init__(
-        self, load: Load, place: Workplace, *, members: list[Member], stop: anyio.Event
+        self,
+        load: Load,
+        place: Workplace,
+        *,
+        members: list[Member],
+        stop: anyio.Event,
+        standby: Standby | None,
     ) -> None:
         """Lead *members* through *load* until its time is over or *stop* is set."""
         self._load = load
         self._place = place
         self._members = members
         self._stop = stop
+        self._standby = standby
         self._changed = anyio.Condition()
         self._ledger = Ledger(
             workers=len(members),
@@ -92,6 +112,7 @@ class Crew:
         self._failure: str | None = None
         self._stopped: str | None = None
         self._is_under_load = False
+        self._begins = anyio.Event()
         self._is_ending = False
         self._start_ns = 0
         self._elapsed_s = 0.0
@@ -114,21 +135,32 @@ class Crew:
     async def listen(self, each: Member) -> None:
         """Take in what one worker says until it is gone."""
         while (message := await each.hear()) is not None:
-            match message:
-                case Ready():
-                    each.is_ready = True
-                case Report():
-                    self._ledger.enter(each.number, message)
-                case Done():
-                    each.is_done = True
-                    for notice in message.notices:
-                        self._remark(notice)
-                case Broken():
-                    self._fail(message.reason)
+            self._take(message, each)
             await self.announce()
         if not each.is_done and not self._is_ending:
             self._lose(each)
         await self.announce()
+
+    def _take(self, message: FromWorker, each: Member) -> None:
+        match message:
+            case Ready():
+                each.is_ready = True
+            case Report():
+                self._ledger.enter(each.number, message)
+            case Stopped():
+                each.has_stopped = True
+            case Done():
+                each.is_done = True
+                for notice in message.notices:
+                    self._remark(notice)
+            case Broken():
+                self._fail(message.reason)
+
+    async def stand_by(self) -> None:
+        """Be ready to have the database end sessions, once those of the load have their places."""
+        await self._begins.wait()
+        if self._standby is not None:
+            await self._standby.serve()
 
     async def announce(self) -> None:
         """Let whoever waits for a change look again."""
@@ -183,6 +215,7 @@ class Crew:
     async def _begin(self) -> None:
         self._start_ns = time.perf_counter_ns() + LEAD_NS
         self._is_under_load = True
+        self._begins.set()
         self._machine.forget()
         self._shared_out = self._pilot.connections
         await self._tell_all(
@@ -265,13 +298,32 @@ class Crew:
         def all_gone() -> bool:
             return all(each.has_exited for each in self._members)
 
-        if not await self._until(all_gone, limit_s=STOP_LIMIT_S):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._hasten)
+            await self._until(all_gone, limit_s=STOP_LIMIT_S)
+            tasks.cancel_scope.cancel()
+        if not all_gone():
             for each in self._members:
                 if not each.has_exited:
                     log.warning("worker %d did not stop and is killed", each.number)
                     each.kill()
             # The database is asked for sessions when nobody is left who could open one.
             await self._until(all_gone, limit_s=KILL_LIMIT_S)
+
+    async def _hasten(self) -> None:
+        """Have the database end the sessions that their workers cannot end as soon."""
+        if self._standby is None:
+            return
+
+        def all_stopped() -> bool:
+            return all(each.has_stopped or each.has_exited for each in self._members)
+
+        finish_s = anyio.current_time() + FINISH_LIMIT_S
+        # A worker that does not know of the end yet would count them as lost.
+        await self._until(all_stopped, limit_s=FINISH_LIMIT_S)
+        self._standby.end(in_flight_s=FINISH_LIMIT_S)
+        await anyio.sleep_until(finish_s)
+        self._standby.end(in_flight_s=0)
 
     async def _tell_all(self, message: Value) -> None:
         for each in self._members:
@@ -302,11 +354,11 @@ class Crew:
 
 @asynccontextmanager
 async def _crew(
-    load: Load, place: Workplace, wanted: int, *, stop: anyio.Event
+    load: Load, place: Workplace, wanted: int, *, stop: anyio.Event, standby: Standby | None
 ) -> AsyncGenerator[Crew]:
     """A crew whose workers have been started and are heard; on leaving, none of them is left."""
     async with _members(place, wanted) as members:
-        crew = Crew(load, place, members=members, stop=stop)
+        crew = Crew(load, place, members=members, stop=stop, standby=standby)
 
         async def heed_stop() -> None:
             await stop.wait()
@@ -314,6 +366,7 @@ async def _crew(
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(heed_stop)
+            tasks.start_soon(crew.stand_by)
             for each in members:
                 tasks.start_soon(crew.listen, each)
                 tasks.start_soon(each.log_errors)

@@ -2,7 +2,8 @@
 
 To a worker: its assignment, then `Go` when all are ready, then perhaps `Steer` and `Stop`. The
 end of its input means that nobody listens any more, and is a `Stop` as well.
-From a worker: `Ready`, a `Report` for each second, and `Done` or `Broken` at the end.
+From a worker: `Ready`, a `Report` for each second, `Stopped` after the last of them, and `Done` or
+`Broken` at the end.
 """
 
 from datetime import datetime
@@ -106,6 +107,12 @@ class Report(Value):
     loop_lag_ns: int = 0  # the longest that the worker's own event loop was late
 
 
+class Stopped(Value):
+    """No operation begins any more, and what becomes of those in flight is not counted."""
+
+    type: Literal["stopped"] = "stopped"
+
+
 class Done(Value):
     """The worker has ended every session."""
 
@@ -120,11 +127,13 @@ class Broken(Value):
     reason: str
 
 
-ToWorker = Annotated[Begin | Go | Steer | Stop, Field(discriminator="type")]
-FromWorker = Annotated[Ready | Report | Done | Broken, Field(discriminator="type")]
+ToWorker = Begin | Go | Steer | Stop
+FromWorker = Ready | Report | Stopped | Done | Broken
 
-TO_WORKER: TypeAdapter[Begin | Go | Steer | Stop] = TypeAdapter(ToWorker)
-FROM_WORKER: TypeAdapter[Ready | Report | Done | Broken] = TypeAdapter(FromWorker)
+TO_WORKER: TypeAdapter[ToWorker] = TypeAdapter(Annotated[ToWorker, Field(discriminator="type")])
+FROM_WORKER: TypeAdapter[FromWorker] = TypeAdapter(
+    Annotated[FromWorker, Field(discriminator="type")]
+)
 
 
 def line_of(message: Value) -> bytes:

@@ -19,10 +19,7 @@ from pydantic import ValidationError
 from benchgate.backend.engine.messages import (
     FROM_WORKER,
     LINE_BYTES_MAX,
-    Broken,
-    Done,
-    Ready,
-    Report,
+    FromWorker,
     line_of,
 )
 from benchgate.backend.engine.worker import DRIVERS
@@ -46,6 +43,7 @@ class ProcessMember:
         """Know worker *number* by its *process*."""
         self.number = number
         self.is_ready = False
+        self.has_stopped = False
         self.is_done = False
         self.has_exited = False
         self._process = process
@@ -58,7 +56,7 @@ class ProcessMember:
         """The process's id."""
         return self._process.pid
 
-    async def hear(self) -> Ready | Report | Done | Broken | None:
+    async def hear(self) -> FromWorker | None:
         """The next thing that the worker says; None when it has exited."""
         while True:
             try:

@@ -28,6 +28,8 @@ from benchgate.backend.engine.messages import (
     Report,
     Steer,
     Stop,
+    Stopped,
+    ToWorker,
 )
 from benchgate.backend.engine.tally import Tally
 from benchgate.domain.arrivals import due
@@ -82,7 +84,7 @@ class Worker:
         self._loop_lag_ns = 0
         self._fold_every_s = FOLD_SOONEST_S
 
-    def hear(self, message: Begin | Go | Steer | Stop | None) -> None:
+    def hear(self, message: ToWorker | None) -> None:
         """Take in what the crew says; None when it is gone."""
         match message:
             case Go():
@@ -131,6 +133,7 @@ class Worker:
         if self._go is not None and self._course.start_ns is not None:
             await self._report_seconds(self._go, self._course.start_ns)
         self._course.stopped.set()
+        self._say(Stopped())
 
     async def _report_seconds(self, go: Go, start_ns: int) -> None:
         await self._until(start_ns)

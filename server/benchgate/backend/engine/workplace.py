@@ -5,7 +5,7 @@ A place is this machine or a cluster; a member of a crew is a process or an acto
 
 from typing import Protocol
 
-from benchgate.backend.engine.messages import Broken, Done, Ready, Report
+from benchgate.backend.engine.messages import FromWorker
 from benchgate.domain.values import Value
 
 
@@ -14,10 +14,11 @@ class Member(Protocol):
 
     number: int
     is_ready: bool
+    has_stopped: bool
     is_done: bool
     has_exited: bool
 
-    async def hear(self) -> Ready | Report | Done | Broken | None:
+    async def hear(self) -> FromWorker | None:
         """The next thing that the worker says; None when it is gone."""
         ...
 

@@ -110,6 +110,9 @@ class DuckdbDriver:
         work = await anyio.to_thread.run_sync(_prepare, assignment)
         await load(work, assignment, recorder, course)
 
+    def stand_by(self, target: Target, application_name: str) -> None:
+        """Nothing: the worker interrupts what its own process does."""
+
     async def end_sessions(self, target: Target, application_name: str) -> None:
         """Nothing: a connection to a file is gone with the process that had it."""
 

@@ -84,18 +84,6 @@ class Line:
                 self._socket.shutdown(socket.SHUT_RDWR)
 
 
-def connect_bare(target: Target, *, name: str = DEFAULT_NAME) -> Connection:
-    """A session on the database of *target* without limits: for one short statement.
-
-    On a machine that is busy with the load each way to the server and back takes its time.
-
-    Raises:
-        DatabaseError: a password that is referred to cannot be found.
-        Exception: one of `CLIENT_ERRORS`.
-    """
-    return psycopg.connect(_conninfo(target, name), autocommit=True)
-
-
 def connect(
     target: Target, *, name: str = DEFAULT_NAME, read_only: bool, line: Line | None = None
 ) -> Connection:
@@ -105,7 +93,7 @@ def connect(
         DatabaseError: a password that is referred to cannot be found.
         Exception: one of `CLIENT_ERRORS`.
     """
-    connection = connect_bare(target, name=name)
+    connection = psycopg.connect(_conninfo(target, name), autocommit=True)
     try:
         if line is not None:
             line.hold(connection)

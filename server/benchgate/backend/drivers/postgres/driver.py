@@ -38,6 +38,7 @@ from benchgate.backend.drivers.postgres.failures import CLIENT_ERRORS, failure_o
 from benchgate.backend.drivers.postgres.loop import Load
 from benchgate.backend.drivers.postgres.opening import Plan, prepare
 from benchgate.backend.drivers.postgres.session import LIBPQ_WITH_PIECES, Seat, Task
+from benchgate.backend.drivers.postgres.standby import PostgresStandby
 from benchgate.backend.drivers.postgres.survey import survey_of
 from benchgate.backend.drivers.postgres.table import layout_of, sample
 from benchgate.backend.drivers.postgres.values import as_text, sending
@@ -118,6 +119,10 @@ class PostgresDriver:
             load.abandon()
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(load.close)
+
+    def stand_by(self, target: Target, application_name: str) -> PostgresStandby:
+        """A session that ends the others."""
+        return PostgresStandby(target, application_name)
 
     async def end_sessions(self, target: Target, application_name: str) -> SessionsEnded | None:
         """Have the server end what is left of the sessions of that name."""

@@ -97,6 +97,9 @@ class SnowflakeDriver:
         work = await anyio.to_thread.run_sync(_prepare, assignment, abandon_on_cancel=True)
         await load(work, assignment, recorder, course)
 
+    def stand_by(self, target: Target, application_name: str) -> None:
+        """Nothing: a statement is cancelled by the session that has sent it."""
+
     async def end_sessions(self, target: Target, application_name: str) -> SessionsEnded | None:
         """Cancel what sessions with that query tag have under way."""
 

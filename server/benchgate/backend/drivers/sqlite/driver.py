@@ -93,6 +93,9 @@ class SqliteDriver:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(keeper.end)
 
+    def stand_by(self, target: Target, application_name: str) -> None:
+        """Nothing: the worker interrupts what its own process does."""
+
     async def end_sessions(self, target: Target, application_name: str) -> None:
         """Nothing: a connection to a file is gone with the process that had it."""
 

@@ -26,10 +26,7 @@ from benchgate.backend.engine.cluster.envelopes import (
 from benchgate.backend.engine.messages import (
     FROM_WORKER,
     LINE_BYTES_MAX,
-    Broken,
-    Done,
-    Ready,
-    Report,
+    FromWorker,
     line_of,
 )
 from benchgate.backend.engine.process import lines_of
@@ -62,6 +59,7 @@ class ClusterMember:
         """Know worker *number*, and have it treated as *orders* say."""
         self.number = number
         self.is_ready = False
+        self.has_stopped = False
         self.is_done = False
         self.has_exited = False
         self.node: str | None = None
@@ -69,11 +67,9 @@ class ClusterMember:
         self._orders = orders
         self._reason: str | None = None
         self._gone = anyio.Event()
-        self._saying, self._heard = anyio.create_memory_object_stream[
-            Ready | Report | Done | Broken
-        ](QUEUED_MAX)
+        self._saying, self._heard = anyio.create_memory_object_stream[FromWorker](QUEUED_MAX)
 
-    async def hear(self) -> Ready | Report | Done | Broken | None:
+    async def hear(self) -> FromWorker | None:
         """The next thing that the worker says; None when it is gone."""
         try:
             return await self._heard.receive()
