@@ -9,6 +9,7 @@
   - SettingsError         the environment holds a setting that cannot be used
   - MissingExtra          an optional dependency is not installed (501)
   - DatabaseError         a database under test answered with an error, or not at all (502)
+    + NameTaken           what is to be made has the name of something that is there (502)
   - ClusterError          the machines that shall load a database cannot be used (502)
   - StoreError            our own state cannot be read or written
   - BackendError          the backend answered, but not as agreed (502)
@@ -103,6 +104,13 @@ class DatabaseError(BenchgateError):
     code = "database"
     status = 502
     hint = "Check the target, the connection and its credentials."
+
+
+class NameTaken(DatabaseError):
+    """Something bears the name already."""
+
+    code = "name_taken"
+    hint = "It is not certain whose it is: look at it, and remove it by hand if it may go."
 
 
 class ClusterError(BenchgateError):

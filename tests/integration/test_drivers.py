@@ -11,7 +11,7 @@ from benchgate.backend.drivers.port import Removal, SessionsEnded
 from benchgate.domain.arrivals import Arrivals, Spacing, due
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.templates import FILE_TABLES, Operation, QueryKind, QueryShare, TableType
-from benchgate.errors import DatabaseError, InvalidInput
+from benchgate.errors import DatabaseError, InvalidInput, NameTaken
 from tests.integration.databases import (
     ALL_KINDS,
     NUMBERS,
@@ -341,7 +341,7 @@ async def test_a_scratch_copy_bears_the_load_in_place_of_its_original(database: 
         assert notes.failures[0][1] is FailureKind.CONSTRAINT
         async with driven(assignment(scratch, only(INSERT)), notes):
             await until(lambda: len(notes.answered) > 10)
-        with pytest.raises(DatabaseError):
+        with pytest.raises(NameTaken):
             await driver.make_scratch(target, scratch)
         assert (await driver.describe(scratch)).has_rows
     finally:

@@ -16,7 +16,7 @@ from benchgate.backend.drivers.sqlite.file import open_file
 from benchgate.backend.drivers.sqlite.log import LogKeeper
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.templates import QueryKind, TableType
-from benchgate.errors import DatabaseError
+from benchgate.errors import DatabaseError, NameTaken
 from tests.integration.databases import (
     ALL_KINDS,
     NUMBERS,
@@ -259,7 +259,7 @@ async def test_a_file_that_was_there_before_is_neither_overwritten_nor_removed(
     scratch = driver.scratch(target, "run-5")
     path = Path(scratch.database)
     file.path.with_name(path.name).write_text("mine")
-    with pytest.raises(DatabaseError, match="File exists"):
+    with pytest.raises(NameTaken):
         await driver.make_scratch(target, scratch)
     assert await driver.drop_scratch(scratch) is Removal.UNMARKED
     assert file.path.with_name(path.name).read_text() == "mine"

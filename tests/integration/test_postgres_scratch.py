@@ -16,7 +16,7 @@ from benchgate.backend.drivers.postgres.scratch import (
     make,
     scratch_of,
 )
-from benchgate.errors import DatabaseError
+from benchgate.errors import DatabaseError, NameTaken
 from tests.integration.databases import until
 from tests.integration.servers import PostgresServer
 from tests.integration.sessions import new_name, new_role, session
@@ -125,7 +125,7 @@ def test_a_schema_that_is_there_already_is_not_written_into(
     scratch = copied(postgres, items)
     with (
         session(postgres.reference) as connection,
-        pytest.raises(DatabaseError, match="already exists") as caught,
+        pytest.raises(NameTaken) as caught,
     ):
         make(connection, items, scratch)
     assert "by hand" in caught.value.hint

@@ -18,7 +18,7 @@ from benchgate.backend.templates import TemplateTable
 from benchgate.domain.findings import Findings
 from benchgate.domain.runs import RunEvent
 from benchgate.domain.templates import TableType, Template, TemplateDraft
-from benchgate.errors import DatabaseError, MissingExtra
+from benchgate.errors import DatabaseError, MissingExtra, NameTaken
 from tests.unit.examples import config_of
 
 pytestmark = pytest.mark.anyio
@@ -244,20 +244,9 @@ async def test_what_was_never_made_is_not_looked_for_again(
     assert (told is not None, bool(place.left)) == (stays, stays)
 
 
-@pytest.mark.parametrize(
-    ("failure", "making"),
-    [
-        ("SQL compilation error: Object 'BENCHGATE_SCRATCH_RUN_1' already exists.", Making.TAKEN),
-        ('There is no scratch copy of public.orders: schema "b" already exists', Making.TAKEN),
-        ("There is no scratch copy of /srv/x.db: File exists", Making.TAKEN),
-        ("The account acme does not answer: connection reset", Making.FAILED),
-        ("Object 'ORDERS' does not exist or not authorized.", Making.FAILED),
-    ],
-)
-def test_only_a_name_that_was_taken_shows_that_what_bears_it_is_not_ours(
-    failure: str, making: Making
-) -> None:
-    assert making_of(DatabaseError(failure)) is making
+def test_only_a_name_that_was_taken_shows_that_what_bears_it_is_not_ours() -> None:
+    assert making_of(NameTaken()) is Making.TAKEN
+    assert making_of(DatabaseError('schema "b" already exists')) is Making.FAILED
 
 
 async def test_a_driver_that_is_not_installed_any_more_leaves_the_copy_on_record(

@@ -19,7 +19,7 @@ from anyio.lowlevel import checkpoint_if_cancelled
 
 from benchgate.backend.drivers.port import NoCopy, Removal, Survey, Target
 from benchgate.domain.text import one_line
-from benchgate.errors import DatabaseError
+from benchgate.errors import DatabaseError, NameTaken
 
 INFIX = ".benchgate-"
 STEM_CHARACTERS_MAX = 40
@@ -94,6 +94,7 @@ async def make_copy(target: Target, scratch: Target, kind: FileKind) -> None:
     """Make *scratch*, a copy of the file of *target*, which must not be there.
 
     Raises:
+        NameTaken: what bears its name, or that of its mark, is not ours.
         DatabaseError: it cannot be made; nothing of it is left then.
     """
     abandoned = threading.Event()
@@ -151,6 +152,8 @@ def _make(target: Target, scratch: Target, kind: FileKind, abandoned: threading.
             raise
     except Abandoned:
         return
+    except FileExistsError as exc:
+        raise NameTaken(f"{one_line(str(path))} is there already.") from exc
     except OSError as exc:
         raise DatabaseError(
             f"{one_line(target.database)} cannot be copied: {exc.strerror}",

@@ -298,6 +298,7 @@ class Driver(Protocol):
         """Copy the table of *target*, rows, keys and indexes, to *scratch*, which must be new.
 
         Raises:
+            NameTaken: something bears its name already.
             DatabaseError: it cannot be made; nothing of it is left then.
         """
         ...

@@ -5,7 +5,6 @@ server by then. What is not known to be gone stays on record, and is told with w
 """
 
 import logging
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import StrEnum
@@ -19,15 +18,12 @@ from benchgate.backend.engine.record import Record
 from benchgate.backend.runs import Scratch
 from benchgate.domain.templates import FILE_TABLES, TableType
 from benchgate.domain.text import one_line
-from benchgate.errors import BenchgateError
+from benchgate.errors import BenchgateError, NameTaken
 
 DROP_SECONDS_MAX = 15
 LATER = "The backend tries again at a later start."
 ELSEWHERE = "it is not there, and whether that is where it was made cannot be told"
 UNMARKED = "what bears its name lacks the mark of a copy of ours"
-
-# How a database or a file system says that something bears the name already.
-NAME_TAKEN = re.compile(r"already exists|file exists", re.IGNORECASE)
 
 
 class Making(StrEnum):
@@ -124,7 +120,7 @@ class Copies:
 
 def making_of(failure: BenchgateError) -> Making:
     """What came of a making that ended in *failure*."""
-    return Making.TAKEN if NAME_TAKEN.search(str(failure)) else Making.FAILED
+    return Making.TAKEN if isinstance(failure, NameTaken) else Making.FAILED
 
 
 async def _is_where_it_was_made(scratch: Scratch, driver: Driver, *, is_fresh: bool) -> bool:

@@ -30,7 +30,7 @@ from benchgate.backend.drivers.postgres.copies import copy_table
 from benchgate.backend.drivers.postgres.steps import IN_PLACE, Steps
 from benchgate.backend.drivers.postgres.survey import table_bytes
 from benchgate.domain.text import digest_of, one_line
-from benchgate.errors import DatabaseError
+from benchgate.errors import DatabaseError, NameTaken
 
 COPY_LIMIT_S = 110.0
 # Longer than the second after which the server's own clean-up gives way to whoever waits for it.
@@ -235,12 +235,13 @@ def _too_large(
 
 
 def _not_made(exc: psycopg.Error, target: Target) -> DatabaseError:
+    message = f"There is no scratch copy of {_shown(target)}: {_said(exc)}"
+    if isinstance(exc, DuplicateSchema):
+        return NameTaken(message)
     hint = IN_PLACE
     if isinstance(exc, InsufficientPrivilege):
         hint = f"It takes CREATE on the database and SELECT on the table. {IN_PLACE}"
-    if isinstance(exc, DuplicateSchema):
-        hint = "It is not certain whose it is: look at it, and drop it by hand if it may go."
-    return DatabaseError(f"There is no scratch copy of {_shown(target)}: {_said(exc)}", hint=hint)
+    return DatabaseError(message, hint=hint)
 
 
 def _not_dropped(exc: psycopg.Error, scratch: Target) -> DatabaseError:

@@ -5,13 +5,21 @@ from contextlib import suppress
 
 from benchgate.backend.drivers.layouts import qualified
 from benchgate.backend.drivers.port import Removal, Target
-from benchgate.backend.drivers.snowflake.client import CLIENT_ERRORS, Connection, execute, rows_of
+from benchgate.backend.drivers.snowflake.client import (
+    CLIENT_ERRORS,
+    Connection,
+    Cursor,
+    execute,
+    message_of,
+    rows_of,
+)
 from benchgate.backend.drivers.snowflake.table import Place, enter, find, literal
 from benchgate.domain.templates import TableType
-from benchgate.errors import DatabaseError
+from benchgate.errors import DatabaseError, NameTaken
 
 PREFIX = "BENCHGATE_SCRATCH_"
 MARK = "benchgate scratch copy, to be removed after its run"
+ALREADY_EXISTS = 2002
 NO_NAME = re.compile(r"[^0-9A-Z]+")
 
 
@@ -28,13 +36,24 @@ def make(connection: Connection, target: Target, scratch: Target) -> None:
     copy = qualified(source.database, source.schema_name, scratch.table_name)
     cursor = connection.cursor()
     first, *others = _statements(source, copy, is_hybrid=target.table_type is TableType.HYBRID)
-    execute(cursor, first, ())  # it fails where the name is taken, and then nothing is ours
+    _create(cursor, first)
     try:
         for statement in others:
             execute(cursor, statement, ())
     except CLIENT_ERRORS:
         with suppress(*CLIENT_ERRORS):
             execute(cursor, f"DROP TABLE {copy}", ())
+        raise
+
+
+def _create(cursor: Cursor, statement: str) -> None:
+    """Make the copy itself; where that fails nothing is ours."""
+    try:
+        execute(cursor, statement, ())
+    except CLIENT_ERRORS as exc:
+        # Its words are English everywhere.
+        if getattr(exc, "errno", None) == ALREADY_EXISTS or "already exists" in str(exc):
+            raise NameTaken(message_of(exc)) from exc
         raise
 
 
