@@ -5,23 +5,30 @@ its response time; without the `schedule_lag` that it contains it is the service
 random (Poisson) times over as many connections, one after the other, and the first second of each
 is left out. A pair is one run of each, and the medians over the pairs are compared.
 
+Where the machine itself is slowed down from outside for more than a hundredth of the time, every
+99th percentile tells of that. So it is told for how much of the time, and how both fare in the
+median second, which is an undisturbed one as a rule.
+
 What is delivered is compared with the schedule and not with the rate, at even and at random
 spacing: operations that were answered in the measurement, to starts that were due in it.
 """
 
 import resource
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from benchgate.backend.engine.load import Schedule
+from benchgate.backend.engine.load import Load, Schedule, Tick
 from benchgate.domain.findings import ScheduleFigures
 from benchgate.domain.objectives import LatencyFigures
+from benchgate.domain.runs import Phase
 from benchgate.domain.templates import Spacing
 from benchmarks import ground
-from benchmarks.ground import PEER, WARMUP_SECONDS, Measured, rows_on_a_server
+from benchmarks.ground import PEER, WARMUP_SECONDS, Deaf, Measured, rows_on_a_server
+from benchmarks.steadiness import slow_pct
 from benchmarks.table import Row, percentile
 from demo.postgres import PostgresServer
 
@@ -54,6 +61,7 @@ class Side(NamedTuple):
     service: Latency
     lag: Latency
     cores: float
+    second_ms: float  # the response time p99 of the median second
 
 
 class Pair(NamedTuple):
@@ -71,12 +79,26 @@ class Transaction(NamedTuple):
     lag_us: int
 
 
+class Seconds(Deaf):
+    """An observer that keeps the response time p99 of each second of the measurement."""
+
+    def __init__(self) -> None:
+        self.p99s_ms: list[float] = []
+
+    async def ticked(self, tick: Tick) -> None:
+        """A second has passed."""
+        p99_ms = tick.metrics.p99_latency_ms
+        if tick.phase is Phase.MEASUREMENT and p99_ms is not None:
+            self.p99s_ms.append(p99_ms)
+
+
 async def rows() -> list[Row]:
     """The differences to pgbench, lag and cost of the pacing, and what was delivered."""
     return await rows_on_a_server(_measured)
 
 
 async def _measured(server: PostgresServer) -> list[Row]:
+    slowed_pct = slow_pct()
     pairs = [await _pair(server, number) for number in range(PAIRS)]
     delivered: list[Row] = []
     for rate_per_s in (RATE_PER_S, FAST_PER_S):
@@ -86,6 +108,7 @@ async def _measured(server: PostgresServer) -> list[Row]:
         *_compared("response time", pairs, lambda side: side.response),
         *_compared("service time", pairs, lambda side: side.service),
         *_paced(pairs),
+        *_undisturbed(pairs, slowed_pct),
         *delivered,
     ]
 
@@ -100,17 +123,19 @@ async def _pair(server: PostgresServer, number: int) -> Pair:
 
 
 async def _ours(server: PostgresServer, number: int) -> Side:
-    measured = await _at_rate(
-        server, f"rate-{number}", Schedule(rate_per_s=RATE_PER_S), seconds=PAIR_SECONDS
-    )
+    seconds = Seconds()
+    schedule = Schedule(rate_per_s=RATE_PER_S)
+    load = _at_rate(server, f"rate-{number}", schedule, seconds=PAIR_SECONDS)
+    measured = await ground.carried_out(load, seconds)
     response = measured.figures.response
     assert response is not None
-    schedule = _schedule(measured)
+    kept = _schedule(measured)
     return Side(
         _latency(response),
         _latency(measured.figures.service),
-        Latency(schedule.lag_p50_ms or 0, schedule.lag_p99_ms or 0),
+        Latency(kept.lag_p50_ms or 0, kept.lag_p99_ms or 0),
         (measured.findings.generator.workers_cpu_pct or 0) / 100,
+        median(seconds.p99s_ms),
     )
 
 
@@ -129,7 +154,15 @@ async def _theirs(server: PostgresServer) -> Side:
         _latency_of([each.response_us - each.lag_us for each in counted]),
         _latency_of([each.lag_us for each in counted]),
         cores,
+        _of_the_median_second(counted, first_us),
     )
+
+
+def _of_the_median_second(counted: Sequence[Transaction], first_us: int) -> float:
+    seconds: dict[int, list[int]] = defaultdict(list)
+    for each in counted:
+        seconds[(each.ended_us - first_us) // US_PER_S].append(each.response_us)
+    return median(percentile(second, 99) for second in seconds.values()) / US_PER_MS
 
 
 def _transactions(folder: Path) -> list[Transaction]:
@@ -152,13 +185,10 @@ def _child_cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-async def _at_rate(
-    server: PostgresServer, run_id: str, schedule: Schedule, *, seconds: int
-) -> Measured:
+def _at_rate(server: PostgresServer, run_id: str, schedule: Schedule, *, seconds: int) -> Load:
     """At the rate of *schedule*, from as many workers as the engine takes for it."""
     paced = {"schedule": schedule, "workers_min": 1, "workers_max": None}
-    load = ground.lookups(server, run_id, seconds=seconds)
-    return await ground.carried_out(load.model_copy(update=paced))
+    return ground.lookups(server, run_id, seconds=seconds).model_copy(update=paced)
 
 
 def _schedule(measured: Measured) -> ScheduleFigures:
@@ -215,13 +245,33 @@ def _paced(pairs: Sequence[Pair]) -> list[Row]:
     ]
 
 
+def _undisturbed(pairs: Sequence[Pair], slowed_pct: float) -> list[Row]:
+    ours = median(pair.ours.second_ms for pair in pairs)
+    theirs = median(pair.theirs.second_ms for pair in pairs)
+    return [
+        Row(
+            name="the machine at less than a quarter of its speed, of the time",
+            measured=slowed_pct,
+            bar=None,
+            unit="%",
+            decimals=1,
+        ),
+        Row(
+            name="response time of the median second, p99",
+            measured=ours,
+            bar=None,
+            unit="ms",
+            decimals=3,
+        ),
+        Row(name="  pgbench's", measured=theirs, bar=None, unit="ms", decimals=3),
+    ]
+
+
 async def _delivery(server: PostgresServer, rate_per_s: int, *, spacing: Spacing) -> list[Row]:
-    measured = await _at_rate(
-        server,
-        f"delivery-{rate_per_s}-{spacing}",
-        Schedule(rate_per_s=rate_per_s, spacing=spacing),
-        seconds=DELIVERY_SECONDS,
-    )
+    wanted = Schedule(rate_per_s=rate_per_s, spacing=spacing)
+    run_id = f"delivery-{rate_per_s}-{spacing}"
+    load = _at_rate(server, run_id, wanted, seconds=DELIVERY_SECONDS)
+    measured = await ground.carried_out(load)
     schedule, answered = _schedule(measured), measured.summary.total_queries
     off_pct = 100 * abs(answered - schedule.scheduled) / schedule.scheduled
     return [
