@@ -50,6 +50,7 @@ class Course:
     def __init__(self, connections: int) -> None:
         self.connections = connections
         self.is_first = True
+        self.is_alone = True
         self.stopped = threading.Event()
         self.has_begun = anyio.Event()
 

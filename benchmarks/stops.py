@@ -137,6 +137,7 @@ async def _seconds(server: PostgresServer, deed: Deed, number: int) -> float:
     assert outcome.findings is not None
     assert outcome.findings.sessions is not None, outcome.findings.remarks
     assert outcome.findings.sessions.left == 0, outcome.findings.sessions
+    assert deed.is_killed or not outcome.errors, outcome.errors
     return seconds
 
 

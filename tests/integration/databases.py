@@ -177,10 +177,11 @@ class Notes:
 class LedCourse:
     """A course that a test leads; without `begins` the load is called off when it could begin."""
 
-    def __init__(self, connections: int, *, begins: bool = True) -> None:
+    def __init__(self, connections: int, *, begins: bool = True, is_alone: bool = True) -> None:
         self.connections = connections
         self.stopped = threading.Event()
         self.is_first = True
+        self.is_alone = is_alone
         self.reached = anyio.Event()  # the connections are open
         self.start_ns = 0
         self._begins = begins
@@ -252,11 +253,14 @@ async def until(holds: Callable[[], bool], limit_s: float = 15) -> None:
 
 @asynccontextmanager
 async def driven(
-    given: Assignment, notes: Notes, *, end_limit_s: float = END_LIMIT_S
+    given: Assignment, notes: Notes, *, end_limit_s: float = END_LIMIT_S, is_alone: bool = True
 ) -> AsyncGenerator[LedCourse]:
-    """The load of *given* runs inside; on leaving, it is stopped and has to end in good time."""
+    """The load of *given* runs inside; on leaving, it is stopped and has to end in good time.
+
+    Unless it is alone, a crew has to end what its sessions are at.
+    """
     driver: Driver = driver_for(given.target.table_type)
-    course, ended = LedCourse(given.connections), anyio.Event()
+    course, ended = LedCourse(given.connections, is_alone=is_alone), anyio.Event()
 
     async def drive() -> None:
         try:

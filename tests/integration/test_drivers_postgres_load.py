@@ -214,6 +214,29 @@ async def test_a_stop_clears_64_sessions_of_any_sort(
     assert notes.failures == []
 
 
+async def test_a_stop_leaves_it_to_the_crew_to_end_what_sessions_are_at(
+    postgres: PostgresServer, items: Target
+) -> None:
+    given = assignment(items, only(LOOKUP, PostgresDatabase.forever), connections=4)
+    async with standing_by(items, given.application_name) as standby:
+        async with driven(given, Notes(), is_alone=False) as course:
+            await until(lambda: sessions_that(postgres, given, "wait_event = 'PgSleep'") == 4)
+            course.stopped.set()
+            began_ns = perf_counter_ns()
+            standby.end(in_flight_s=0)
+        assert perf_counter_ns() - began_ns < loop.FINISH_LIMIT_NS
+
+
+async def test_sessions_that_nobody_ends_are_given_up(
+    postgres: PostgresServer, items: Target
+) -> None:
+    given, notes = assignment(items, only(LOOKUP, PostgresDatabase.forever), connections=4), Notes()
+    async with driven(given, notes, is_alone=False):
+        await until(lambda: sessions_that(postgres, given, "wait_event = 'PgSleep'") == 4)
+    await until(lambda: postgres.sessions(given.application_name) == 0)
+    assert notes.failures == []
+
+
 async def test_a_stop_gets_by_without_a_connection_to_spare(
     mortal_postgres: PostgresServer,
 ) -> None:
@@ -230,9 +253,11 @@ async def test_a_stop_gets_by_without_a_connection_to_spare(
 @asynccontextmanager
 async def standing_by(target: Target, name: str) -> AsyncGenerator[Standby]:
     """A standby that serves inside, and has let go of its session on leaving."""
-    standby = PostgresDriver().stand_by(target, name)
+    standby = PostgresDriver().stand_by(target, name, growth=0)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(standby.serve)
+        with anyio.fail_after(5):
+            await standby.settled.wait()
         yield standby
         tasks.cancel_scope.cancel()
 
@@ -270,15 +295,59 @@ async def test_a_standby_holds_its_session_no_longer_than_it_serves(
     await until(lambda: postgres.sessions(DEFAULT_NAME) == ours)
 
 
-async def test_a_standby_that_finds_no_room_gives_way(mortal_postgres: PostgresServer) -> None:
+async def test_a_standby_that_is_lost_comes_back_for_what_is_wished(
+    postgres: PostgresServer, items: Target
+) -> None:
+    given, notes = assignment(items, only(LOOKUP, PostgresDatabase.forever), connections=3), Notes()
+    async with driven(given, notes), standing_by(items, given.application_name) as standby:
+        await until(lambda: sessions_that(postgres, given, "wait_event = 'PgSleep'") == 3)
+        postgres.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            f"WHERE application_name = '{DEFAULT_NAME}'"
+        )
+        await until(lambda: postgres.sessions(DEFAULT_NAME) == 0)
+        standby.end(in_flight_s=0)
+        await until(lambda: len(notes.failures) == 3, limit_s=3)
+
+
+@pytest.mark.parametrize(("growth", "stands_by"), [(1, 1), (2, 0)])
+async def test_a_standby_takes_no_connection_that_the_load_may_need(
+    mortal_postgres: PostgresServer, growth: int, stands_by: int
+) -> None:
     make_items(mortal_postgres)
-    mortal_postgres.sql(
-        "CREATE ROLE nobody LOGIN CONNECTION LIMIT 0", "GRANT ALL ON items TO nobody"
+    mortal_postgres.sql("CREATE ROLE few LOGIN CONNECTION LIMIT 4", "GRANT ALL ON items TO few")
+    target = mortal_postgres.target("items", username="few")
+    given, notes = (
+        assignment(target, only(LOOKUP, PostgresDatabase.forever), connections=2),
+        Notes(),
     )
-    standby = PostgresDriver().stand_by(mortal_postgres.target("items", username="nobody"), "any")
-    with anyio.fail_after(5):
-        await standby.serve()
-    standby.end(in_flight_s=0)
+    standby = PostgresDriver().stand_by(target, given.application_name, growth=growth)
+    async with driven(given, notes), anyio.create_task_group() as tasks:
+        await until(lambda: sessions_that(mortal_postgres, given, "wait_event = 'PgSleep'") == 2)
+        tasks.start_soon(standby.serve)
+        with anyio.fail_after(5):
+            await standby.settled.wait()
+        await until(lambda: mortal_postgres.sessions(DEFAULT_NAME) == stands_by)
+        # When the load ends it does not grow any more.
+        standby.end(in_flight_s=0)
+        await until(lambda: len(notes.failures) == 2)
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_standby_ends_nobody_elses_sessions(
+    mortal_postgres: PostgresServer,
+) -> None:
+    make_items(mortal_postgres)
+    mortal_postgres.sql("CREATE ROLE other LOGIN", "GRANT ALL ON items TO other")
+    sleeping, notes = only(LOOKUP, PostgresDatabase.forever), Notes()
+    theirs = assignment(mortal_postgres.target("items", username="other"), sleeping, connections=1)
+    ours = theirs.model_copy(update={"target": mortal_postgres.target("items")})
+    async with driven(theirs, notes), driven(ours, Notes()):
+        await until(lambda: sessions_that(mortal_postgres, ours, "wait_event = 'PgSleep'") == 2)
+        async with standing_by(ours.target, ours.application_name) as standby:
+            standby.end(in_flight_s=0)
+            await until(lambda: sessions_that(mortal_postgres, ours, "true") == 1)
+    assert notes.failures == []
 
 
 async def test_a_load_that_is_called_off_leaves_nothing(

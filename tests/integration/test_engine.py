@@ -16,6 +16,7 @@ from benchgate.backend.engine.assignments import application_name
 from benchgate.backend.engine.ledger import DEAD_AFTER_S
 from benchgate.backend.engine.load import Load, Tick
 from benchgate.domain.failures import FailureKind
+from benchgate.domain.findings import SessionsProof
 from benchgate.domain.runs import Phase
 from benchgate.domain.templates import QueryKind
 from tests.integration.crews import Ear, carry_out, load_of, make_items, runs, workers, workers_of
@@ -23,6 +24,7 @@ from tests.integration.databases import (
     ALL_KINDS,
     Database,
     DuckdbDatabase,
+    PostgresDatabase,
     SqliteDatabase,
     only,
     until,
@@ -175,6 +177,18 @@ async def test_a_server_that_stops_in_the_middle_fails_the_run(
     assert outcome.summary is not None
     assert outcome.summary.total_queries > 0
     assert FailureKind.CONNECTION in {row.summary for row in outcome.errors}
+
+
+async def test_what_does_not_end_is_ended_on_the_server(postgres: PostgresServer) -> None:
+    make_items(PostgresDatabase(postgres), "slow")
+    load = load_of(postgres.target("slow"), only(LOOKUP, PostgresDatabase.forever))
+    killed = "SELECT sessions_killed FROM pg_stat_database WHERE datname = current_database()"
+    before = int(postgres.sql(killed))
+    outcome = await carry_out(load, Ear())
+    assert (outcome.failure, outcome.errors) == (None, ())
+    assert outcome.findings is not None
+    assert outcome.findings.sessions == SessionsProof(found=0, left=0)
+    await until(lambda: int(postgres.sql(killed)) == before + load.connections)
 
 
 async def test_sessions_that_are_cut_off_do_not_end_the_run(postgres: PostgresServer) -> None:

@@ -1,17 +1,21 @@
 """What the Snowflake driver makes of errors, and the SQL that only Snowflake gets."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from snowflake.connector import errors
 
 from benchgate.backend.drivers.layouts import Dialect, Field, Layout
 from benchgate.backend.drivers.port import ConnectionReference, Target
+from benchgate.backend.drivers.snowflake import scratch
 from benchgate.backend.drivers.snowflake.client import execute, failure_of, refusal_of
-from benchgate.backend.drivers.snowflake.table import literal
+from benchgate.backend.drivers.snowflake.table import Place, literal
 from benchgate.backend.drivers.statements import statements_of
 from benchgate.backend.drivers.wording import refuse_writes_beside_copy
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.templates import QueryKind, QueryShare, TableType
-from benchgate.errors import InvalidInput
+from benchgate.errors import InvalidInput, NameTaken
 
 LINES = Layout(
     dialect=Dialect.SNOWFLAKE,
@@ -30,6 +34,27 @@ LINES = Layout(
 def share(kind: QueryKind, sql: str | None = None) -> QueryShare:
     writes = kind in {QueryKind.INSERT, QueryKind.UPDATE}
     return QueryShare(kind=kind, share_pct=100, writes=writes, sql=sql)
+
+
+@pytest.mark.parametrize(("errno", "meaning"), [(2002, NameTaken), (2003, errors.ProgrammingError)])
+def test_a_name_that_is_taken_is_known_by_its_number(
+    monkeypatch: pytest.MonkeyPatch, errno: int, meaning: type[Exception]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise errors.ProgrammingError(msg="there already", errno=errno)
+
+    def found(*_: object) -> Place:
+        return Place(database="D", schema_name="S", table_name="LINES")
+
+    def no_defaults(*_: object) -> list[object]:
+        return []
+
+    for name, stand_in in (("enter", found), ("rows_of", no_defaults), ("execute", refuse)):
+        monkeypatch.setattr(scratch, name, stand_in)
+    session: Any = SimpleNamespace(cursor=object)
+    target = Target(table_type=TableType.STANDARD, database="D", table_name="LINES")
+    with pytest.raises(meaning):
+        scratch.make(session, target, scratch.target_of(target, "run-1"))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from benchgate.backend.drivers.port import (
     Target,
 )
 from benchgate.backend.engine.load import Load, Tick
-from benchgate.backend.engine.messages import Begin, FromWorker
+from benchgate.backend.engine.messages import Begin, FromWorker, Stop
 from benchgate.backend.engine.work import Worker
 from benchgate.domain.templates import QueryKind, QueryShare, TableType
 from benchgate.domain.values import Value
@@ -77,7 +77,7 @@ class Pretence:
                 await self.hangs_until.wait()
         recorder.connections_changed(-opened)
 
-    def stand_by(self, target: Target, application_name: str) -> Standby:
+    def stand_by(self, target: Target, application_name: str, *, growth: int) -> Standby:
         return self.standby
 
     async def end_sessions(self, target: Target, application_name: str) -> SessionsEnded | None:
@@ -91,21 +91,23 @@ class PretendedStandby:
     """Ends what hangs when all is to end."""
 
     def __init__(self, driver: Pretence) -> None:
-        self.is_serving = False
+        self.settled = anyio.Event()
         self.was_let_go = False
         self.wishes: list[float] = []
+        self.was_hasty = False  # somebody still loaded when it was called
         self._driver = driver
 
     async def serve(self) -> None:
-        self.is_serving = True
+        self.settled.set()
         try:
             await anyio.sleep_forever()
         finally:
             self.was_let_go = True
 
     def end(self, *, in_flight_s: float) -> None:
-        assert self.is_serving
+        assert self.settled.is_set()
         self.wishes.append(in_flight_s)
+        self.was_hasty |= not all(course.stopped.is_set() for course in self._driver.courses)
         if not in_flight_s and self._driver.hangs_until is not None:
             self._driver.hangs_until.set()
 
@@ -140,6 +142,7 @@ class Companion:
         self.number = number
         self.is_ready = self.has_stopped = self.is_done = self.has_exited = False
         self.was_killed = False
+        self.slow_s = 0.0  # so much later it hears that it shall stop
         self._driver, self._tasks = driver, tasks
         self._worker: Worker | None = None
         self._say, self._said = anyio.create_memory_object_stream[Value](10_000)
@@ -159,7 +162,14 @@ class Companion:
             self._worker = Worker(message.assignment, self._driver, self._say.send_nowait)
             self._tasks.start_soon(self._work, self._worker)
         elif self._worker is not None:
+            if isinstance(message, Stop) and self.slow_s:
+                self._tasks.start_soon(self._hear_late, self._worker, message)
+                return
             self._worker.hear(message)  # pyright: ignore[reportArgumentType] - what a crew says
+
+    async def _hear_late(self, worker: Worker, message: Stop) -> None:
+        await anyio.sleep(self.slow_s)
+        worker.hear(message)
 
     async def _work(self, worker: Worker) -> None:
         with self._scope:

@@ -90,6 +90,21 @@ async def test_sessions_that_hang_are_ended_by_the_database() -> None:
     assert FINISH_LIMIT_S < anyio.current_time() - began_s - 1 < STOP_LIMIT_S
 
 
+async def test_no_session_is_ended_while_its_worker_does_not_know_of_the_end() -> None:
+    driver = Pretence(left=0)
+    driver.hangs_until = anyio.Event()
+
+    def stop_late(tick: Tick, place: Here) -> None:
+        place.members[1].slow_s = 2 * FINISH_LIMIT_S
+
+    guardrails = Guardrails(enabled=True, max_seconds=1)
+    load = load_of(duration_seconds=60, guardrails=guardrails)
+    outcome, _ = await carried_out(load, driver, on_tick=stop_late)
+    assert outcome.stopped
+    assert driver.standby.wishes == [FINISH_LIMIT_S, 0]
+    assert not driver.standby.was_hasty
+
+
 async def test_workers_that_end_by_themselves_need_nobody_for_it() -> None:
     driver = Pretence(left=0)
     await carried_out(load_of(), driver)

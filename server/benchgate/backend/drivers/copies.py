@@ -153,7 +153,7 @@ def _make(target: Target, scratch: Target, kind: FileKind, abandoned: threading.
     except Abandoned:
         return
     except FileExistsError as exc:
-        raise NameTaken(f"{one_line(str(path))} is there already.") from exc
+        raise NameTaken(f"{one_line(str(exc.filename or path))} is there already.") from exc
     except OSError as exc:
         raise DatabaseError(
             f"{one_line(target.database)} cannot be copied: {exc.strerror}",

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+import anyio
+
 from benchgate.domain.arrivals import Arrivals
 from benchgate.domain.failures import FailureKind
 from benchgate.domain.templates import QueryKind, QueryShare, TableType
@@ -192,6 +194,8 @@ class Course(Protocol):
     # Whether what one worker does for all of them is this one's to do. A worker may come to it in
     # the middle of a load, when the one that had it is lost.
     is_first: bool
+    # Whether the crew is gone, so that nobody but the driver ends what the sessions are at.
+    is_alone: bool
 
     async def ready(self) -> int | None:
         """Say that the connections are open, and wait for the word to begin.
@@ -205,8 +209,10 @@ class Course(Protocol):
 class Standby(Protocol):
     """Ends the sessions of a run from outside of its workers, as soon as that can be."""
 
+    settled: anyio.Event  # it stands by, or is known not to
+
     async def serve(self) -> None:
-        """Be ready for it until cancelled; less long where the database does not let it be."""
+        """Be ready for it until cancelled, as far as the database lets it be."""
         ...
 
     def end(self, *, in_flight_s: float) -> None:
@@ -276,8 +282,11 @@ class Driver(Protocol):
         """
         ...
 
-    def stand_by(self, target: Target, application_name: str) -> Standby | None:
-        """What can end the sessions of that name; None where their worker does it as well."""
+    def stand_by(self, target: Target, application_name: str, *, growth: int) -> Standby | None:
+        """What can end the sessions of that name; None where their worker does it as well.
+
+        It takes no connection that the *growth* of the load may come to need.
+        """
         ...
 
     async def end_sessions(self, target: Target, application_name: str) -> SessionsEnded | None:

@@ -16,9 +16,10 @@ from datetime import UTC, datetime
 import anyio
 
 from benchgate.backend.drivers.catalog import driver_for
-from benchgate.backend.drivers.port import FINISH_LIMIT_S, Driver, Standby
+from benchgate.backend.drivers.port import Driver, Standby
 from benchgate.backend.engine.accounts import parted
 from benchgate.backend.engine.assignments import application_name, assignments, workers_for
+from benchgate.backend.engine.ending import Ending
 from benchgate.backend.engine.guard import Guard, Machine, Tried
 from benchgate.backend.engine.ledger import DEAD_AFTER_S, Ledger
 from benchgate.backend.engine.load import Load, Observer, Outcome, Tick
@@ -74,7 +75,8 @@ async def drive(
     except BenchgateError as exc:
         return Outcome(summary=None, measured_seconds=0, elapsed_seconds=0, failure=str(exc))
     wanted = workers_for(load, place.workers, at_most=driver.workers_max(load.workload))
-    standby = driver.stand_by(load.target, application_name(load.run_id))
+    growth = load.connections - load.connections_at_start
+    standby = driver.stand_by(load.target, application_name(load.run_id), growth=growth)
     async with _crew(load, place, wanted, stop=stop, standby=standby) as crew:
         outcome = await crew.carry_out(observer)
         return await with_proof(outcome, load, driver)
@@ -97,7 +99,7 @@ class Crew:
         self._place = place
         self._members = members
         self._stop = stop
-        self._standby = standby
+        self.ending = Ending(standby)
         self._changed = anyio.Condition()
         self._ledger = Ledger(
             workers=len(members),
@@ -112,7 +114,6 @@ class Crew:
         self._failure: str | None = None
         self._stopped: str | None = None
         self._is_under_load = False
-        self._begins = anyio.Event()
         self._is_ending = False
         self._start_ns = 0
         self._elapsed_s = 0.0
@@ -123,6 +124,7 @@ class Crew:
         for each, assignment in zip(self._members, given, strict=True):
             await each.tell(Begin(assignment=assignment))
         if await self._become_ready():
+            await self.ending.prepare()
             await observer.ready()
             await self._begin()
             await self._follow(observer)
@@ -155,12 +157,6 @@ class Crew:
                     self._remark(notice)
             case Broken():
                 self._fail(message.reason)
-
-    async def stand_by(self) -> None:
-        """Be ready to have the database end sessions, once those of the load have their places."""
-        await self._begins.wait()
-        if self._standby is not None:
-            await self._standby.serve()
 
     async def announce(self) -> None:
         """Let whoever waits for a change look again."""
@@ -215,7 +211,6 @@ class Crew:
     async def _begin(self) -> None:
         self._start_ns = time.perf_counter_ns() + LEAD_NS
         self._is_under_load = True
-        self._begins.set()
         self._machine.forget()
         self._shared_out = self._pilot.connections
         await self._tell_all(
@@ -298,8 +293,14 @@ class Crew:
         def all_gone() -> bool:
             return all(each.has_exited for each in self._members)
 
+        def have_stopped() -> bool:
+            return all(each.has_stopped or each.has_exited for each in self._members)
+
+        async def all_stopped() -> bool:
+            return await self._until(have_stopped, limit_s=STOP_LIMIT_S)
+
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._hasten)
+            tasks.start_soon(self.ending.hasten, all_stopped)
             await self._until(all_gone, limit_s=STOP_LIMIT_S)
             tasks.cancel_scope.cancel()
         if not all_gone():
@@ -309,21 +310,6 @@ class Crew:
                     each.kill()
             # The database is asked for sessions when nobody is left who could open one.
             await self._until(all_gone, limit_s=KILL_LIMIT_S)
-
-    async def _hasten(self) -> None:
-        """Have the database end the sessions that their workers cannot end as soon."""
-        if self._standby is None:
-            return
-
-        def all_stopped() -> bool:
-            return all(each.has_stopped or each.has_exited for each in self._members)
-
-        finish_s = anyio.current_time() + FINISH_LIMIT_S
-        # A worker that does not know of the end yet would count them as lost.
-        await self._until(all_stopped, limit_s=FINISH_LIMIT_S)
-        self._standby.end(in_flight_s=FINISH_LIMIT_S)
-        await anyio.sleep_until(finish_s)
-        self._standby.end(in_flight_s=0)
 
     async def _tell_all(self, message: Value) -> None:
         for each in self._members:
@@ -366,7 +352,7 @@ async def _crew(
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(heed_stop)
-            tasks.start_soon(crew.stand_by)
+            tasks.start_soon(crew.ending.serve)
             for each in members:
                 tasks.start_soon(crew.listen, each)
                 tasks.start_soon(each.log_errors)

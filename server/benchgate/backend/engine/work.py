@@ -52,6 +52,7 @@ class WorkerCourse:
         """Begin with *connections*; *say* tells the crew that they are open."""
         self.connections = connections
         self.is_first = is_first
+        self.is_alone = False
         self.stopped = threading.Event()
         self.start_ns: int | None = None  # once the word to begin has been heard
         self.decided = anyio.Event()  # whether the load begins
@@ -93,6 +94,7 @@ class Worker:
                 self._course.connections = message.connections
                 self._course.is_first = message.is_first
             case Stop() | None:
+                self._course.is_alone = message is None
                 self._course.stopped.set()
                 self._halted.set()
             case Begin():

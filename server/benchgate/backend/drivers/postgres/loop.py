@@ -2,18 +2,17 @@
 
 No task, future or generator stands between an answer and the next operation. When the load has to
 stop, operations in flight may finish. The crew has the server end those sessions whose operations
-do not (`standby`), and what is left after a while is told to give up; then every session is closed.
+do not (`standby`); without a crew the load does so itself (`ending`). Then every session is closed.
 """
 
-import logging
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
-from time import monotonic, perf_counter_ns
+from time import perf_counter_ns
 
 import psycopg
 
 from benchgate.backend.drivers.port import FINISH_LIMIT_S, Assignment, Course, Recorder
+from benchgate.backend.drivers.postgres.ending import Ending, give_up
 from benchgate.backend.drivers.postgres.failures import failure_of, is_stale, message_of
 from benchgate.backend.drivers.postgres.fleet import Fleet
 from benchgate.backend.drivers.postgres.opening import SILENCE_LIMIT_NS, Plan
@@ -26,12 +25,11 @@ from benchgate.domain.failures import FailureKind
 from benchgate.errors import DatabaseError
 
 NS_PER_MS = 1_000_000
-# To be ended by the server from outside takes a while, where all cores are taken.
-END_LIMIT_NS = int((FINISH_LIMIT_S + 0.4) * NS_PER_S)
-GIVE_UP_LIMIT_S = 0.15
+FINISH_SOON_NS = 50 * NS_PER_MS
+FINISH_LIMIT_NS = int(FINISH_LIMIT_S * NS_PER_S)
+# The crew has them ended, which takes a while where all cores are taken.
+ENDED_LIMIT_NS = FINISH_LIMIT_NS + 400 * NS_PER_MS
 LOOK_EVERY_NS = int(LOOK_EVERY_S * NS_PER_S)
-
-log = logging.getLogger(__name__)
 
 
 class Load:
@@ -118,13 +116,23 @@ class Load:
         for session in [*self._fleet.open.values()]:
             if session.sent_ns == NOTHING_IN_FLIGHT:
                 self._fleet.leave(session)
-        self._finish(perf_counter_ns() + END_LIMIT_NS)
-        rest = [*self._fleet.open.values()]
-        if rest:
-            _give_up(rest)
-        for session in rest:
+        if self._course.is_alone:
+            self._end_alone()
+        else:
+            self._finish(perf_counter_ns() + ENDED_LIMIT_NS)
+            give_up([*self._fleet.open.values()])
+        for session in [*self._fleet.open.values()]:
             self._fleet.leave(session)
         self._waits.close()
+
+    def _end_alone(self) -> None:
+        began_ns = perf_counter_ns()
+        self._finish(began_ns + FINISH_SOON_NS)
+        if self._fleet.open:
+            # To open a session may take a while on a server that is busy.
+            ending = Ending(self._fleet.plan)
+            self._finish(began_ns + FINISH_LIMIT_NS)
+            ending.end([*self._fleet.open.values()])
 
     def _finish(self, until_ns: int) -> None:
         """Wait for what is in flight, until that instant at the latest."""
@@ -225,21 +233,3 @@ class Load:
             self._fleet.leave(session)
             surplus -= 1
         return max(0, surplus)
-
-
-def _give_up(sessions: Sequence[Session]) -> None:
-    """Have the server interrupt *sessions*: there was no room for one more that could end them."""
-    log.info("%d sessions are asked to give up", len(sessions))
-    canceller = threading.Thread(target=_cancel, args=(sessions,), daemon=True)
-    canceller.start()
-    canceller.join(GIVE_UP_LIMIT_S)
-
-
-def _cancel(sessions: Sequence[Session]) -> None:
-    until_s = monotonic() + GIVE_UP_LIMIT_S
-    for session in sessions:
-        left_s = until_s - monotonic()
-        if left_s <= 0:
-            return
-        with suppress(psycopg.Error):
-            session.connection.cancel_safe(timeout=left_s)

@@ -122,7 +122,7 @@ def survey_of(
     """
     assert own_name_prefix, "every session would be our own"
     name = qualified(target.schema_name, target.table_name)
-    room = _room(connection)
+    room = room_of(connection)
     is_here = _is_on_this_machine(connection)
     reason = _told(connection, NO_COPY, [name], kind=str)
     return Survey(
@@ -146,7 +146,8 @@ def table_bytes(connection: psycopg.Connection[Any], target: Target) -> int | No
     return _told(connection, SIZE, [name], kind=int)
 
 
-def _room(connection: psycopg.Connection[Any]) -> Room | None:
+def room_of(connection: psycopg.Connection[Any]) -> Room | None:
+    """The limit that leaves the least, without *connection* itself; None where none is told."""
     return _row(connection, CONNECTIONS, (), factory=class_row(Room))
 
 

@@ -51,8 +51,7 @@ def _create(cursor: Cursor, statement: str) -> None:
     try:
         execute(cursor, statement, ())
     except CLIENT_ERRORS as exc:
-        # Its words are English everywhere.
-        if getattr(exc, "errno", None) == ALREADY_EXISTS or "already exists" in str(exc):
+        if getattr(exc, "errno", None) == ALREADY_EXISTS:
             raise NameTaken(message_of(exc)) from exc
         raise
 
