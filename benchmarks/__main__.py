@@ -15,6 +15,7 @@ from rich.table import Table
 from benchmarks import (
     approval,
     embedded,
+    fallback,
     lookups,
     memory,
     rate,
@@ -37,6 +38,7 @@ MEASUREMENTS: dict[str, Callable[[], Awaitable[list[Row]]]] = {
     "lookups": lookups.rows,
     "embedded": embedded.rows,
     "rate": rate.rows,
+    "fallback": fallback.rows,
     "stall": stall.rows,
     "recording": recording.rows,
     "stops": stops.rows,

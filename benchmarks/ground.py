@@ -6,9 +6,11 @@ draws from all keys of the table and the engine from 2,000 of them, and all of i
 """
 
 import tempfile
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import perf_counter_ns
 from typing import Any
 
 import anyio
@@ -28,6 +30,7 @@ from demo.postgres import LOOPBACK, USERNAME, PostgresServer
 CONNECTIONS = 8
 WORKERS = 2
 WARMUP_SECONDS = 1
+LEAD_NS = 10_000_000
 DATABASE = "postgres"
 TABLE = "pgbench_accounts"
 STATEMENT = "SELECT abalance FROM {table} WHERE aid = $1"  # what pgbench -S sends
@@ -46,6 +49,22 @@ class Deaf:
 
     async def draining(self) -> None:
         """The time is over."""
+
+
+class Course:
+    """A course that begins at once and is led by nobody but its end."""
+
+    def __init__(self, connections: int) -> None:
+        self.connections = connections
+        self.is_first = True
+        self.is_alone = True
+        self.stopped = threading.Event()
+        self.has_begun = anyio.Event()
+
+    async def ready(self) -> int:
+        """The connections are open."""
+        self.has_begun.set()
+        return perf_counter_ns() + LEAD_NS
 
 
 class Measured:

@@ -13,7 +13,6 @@ The merging of the reports happens once a second in another process and is not i
 
 import os
 import sys
-import threading
 import timeit
 from pathlib import Path
 from statistics import mean, median, quantiles
@@ -31,7 +30,7 @@ from benchgate.backend.engine.work import FOLD_SOONEST_S, NS_PER_S
 from benchgate.backend.engine.worker import SWITCH_INTERVAL_S
 from benchgate.domain.templates import QueryKind
 from benchmarks import ground
-from benchmarks.ground import rows_on_a_server
+from benchmarks.ground import Course, rows_on_a_server
 from benchmarks.table import Row
 from demo.postgres import PostgresServer
 
@@ -39,25 +38,8 @@ COUNTING_SLOTS = 40
 SLOT_SECONDS = 0.5
 SETTLE_SECONDS = 2
 BAR_PCT = 5
-LEAD_NS = 10_000_000
 APPENDS_PER_OPERATION = 2  # in a closed loop: its service time and its rows
 APPENDS = 1_000_000
-
-
-class Course:
-    """A course that begins at once and is led by nobody but its end."""
-
-    def __init__(self, connections: int) -> None:
-        self.connections = connections
-        self.is_first = True
-        self.is_alone = True
-        self.stopped = threading.Event()
-        self.has_begun = anyio.Event()
-
-    async def ready(self) -> int:
-        """The connections are open."""
-        self.has_begun.set()
-        return perf_counter_ns() + LEAD_NS
 
 
 class Slots:
