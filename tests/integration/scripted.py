@@ -109,7 +109,7 @@ class ScriptedDriver:
     async def survey(self, target: Target) -> Survey:
         return Survey()
 
-    def stand_by(self, target: Target, application_name: str, *, growth: int) -> None:
+    def stand_by(self, target: Target, application_name: str, *, connections: int) -> None:
         """Nothing: its workers end at once."""
 
     async def end_sessions(self, target: Target, application_name: str) -> SessionsEnded | None:

@@ -1,5 +1,7 @@
 """How a load on PostgreSQL ends, and what stands by to end its sessions."""
 
+import os
+import signal
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from time import perf_counter_ns
@@ -9,6 +11,7 @@ import pytest
 
 from benchgate.backend.drivers.port import SessionsEnded, Standby, Target
 from benchgate.backend.drivers.postgres import loop
+from benchgate.backend.drivers.postgres import standby as standby_module
 from benchgate.backend.drivers.postgres.client import DEFAULT_NAME
 from benchgate.backend.drivers.postgres.driver import PostgresDriver
 from benchgate.domain.failures import FailureKind
@@ -96,7 +99,7 @@ async def test_a_stop_gets_by_without_a_connection_to_spare(
 @asynccontextmanager
 async def standing_by(target: Target, name: str) -> AsyncGenerator[Standby]:
     """A standby that serves inside, and has let go of its session on leaving."""
-    standby = PostgresDriver().stand_by(target, name, growth=0)
+    standby = PostgresDriver().stand_by(target, name, connections=0)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(standby.serve)
         with anyio.fail_after(5):
@@ -153,9 +156,9 @@ async def test_a_standby_that_is_lost_comes_back_for_what_is_wished(
         await until(lambda: len(notes.failures) == 3, limit_s=3)
 
 
-@pytest.mark.parametrize(("growth", "stands_by"), [(1, 1), (2, 0)])
+@pytest.mark.parametrize(("connections", "stands_by"), [(3, 1), (4, 0)])
 async def test_a_standby_takes_no_connection_that_the_load_may_need(
-    mortal_postgres: PostgresServer, growth: int, stands_by: int
+    mortal_postgres: PostgresServer, connections: int, stands_by: int
 ) -> None:
     make_items(mortal_postgres)
     mortal_postgres.sql("CREATE ROLE few LOGIN CONNECTION LIMIT 4", "GRANT ALL ON items TO few")
@@ -164,7 +167,8 @@ async def test_a_standby_takes_no_connection_that_the_load_may_need(
         assignment(target, only(LOOKUP, PostgresDatabase.forever), connections=2),
         Notes(),
     )
-    standby = PostgresDriver().stand_by(target, given.application_name, growth=growth)
+    name = given.application_name
+    standby = PostgresDriver().stand_by(target, name, connections=connections)
     async with driven(given, notes), anyio.create_task_group() as tasks:
         await until(lambda: sessions_that(mortal_postgres, given, "wait_event = 'PgSleep'") == 2)
         tasks.start_soon(standby.serve)
@@ -175,6 +179,44 @@ async def test_a_standby_takes_no_connection_that_the_load_may_need(
         standby.end(in_flight_s=0)
         await until(lambda: len(notes.failures) == 2)
         tasks.cancel_scope.cancel()
+
+
+async def test_a_standby_that_is_refused_does_not_ask_again_before_the_end(
+    mortal_postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standby_module, "RETRY_S", 0.02)
+    make_items(mortal_postgres)
+    mortal_postgres.sql("CREATE ROLE few LOGIN CONNECTION LIMIT 2", "GRANT ALL ON items TO few")
+    target = mortal_postgres.target("items", username="few")
+    sleeping, notes = only(LOOKUP, PostgresDatabase.forever), Notes()
+    given = assignment(target, sleeping, connections=2)
+    standby = PostgresDriver().stand_by(target, given.application_name, connections=2)
+    async with anyio.create_task_group() as tasks:
+        async with driven(given, notes):
+            tasks.start_soon(standby.serve)
+            with anyio.fail_after(5):
+                await standby.settled.wait()
+        # The load has given both back.
+        await anyio.sleep(0.3)
+        assert mortal_postgres.sessions(DEFAULT_NAME) == 0
+        standby.end(in_flight_s=0)
+        await until(lambda: mortal_postgres.sessions(DEFAULT_NAME) == 1)
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_standby_that_falls_silent_is_replaced_for_what_is_wished(
+    mortal_postgres: PostgresServer,
+) -> None:
+    given, notes = assignment(make_items(mortal_postgres), only(LOOKUP), connections=2), Notes()
+    ours = f"FROM pg_stat_activity WHERE application_name = '{DEFAULT_NAME}'"
+    async with driven(given, notes), standing_by(given.target, given.application_name) as standby:
+        pid = int(mortal_postgres.sql(f"SELECT pid {ours}"))
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            standby.end(in_flight_s=0)
+            await until(lambda: len(notes.failures) == 2, limit_s=5)
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
 
 async def test_a_standby_ends_nobody_elses_sessions(

@@ -33,6 +33,7 @@ async def carried_out(
     *,
     on_tick: Callable[[Tick, Here], None] | None = None,
     ear: Ear | None = None,
+    stop: anyio.Event | None = None,
 ) -> tuple[Outcome, Here]:
     place = Here(driver)
 
@@ -45,7 +46,7 @@ async def carried_out(
         async with anyio.create_task_group() as place.tasks:
             outcome = await drive(
                 load,
-                stop=anyio.Event(),
+                stop=stop or anyio.Event(),
                 observer=ear or Ear(watch),
                 workplace=place,
                 drivers=lambda _: driver,  # pyright: ignore[reportArgumentType]
@@ -103,6 +104,31 @@ async def test_no_session_is_ended_while_its_worker_does_not_know_of_the_end() -
     assert outcome.stopped
     assert driver.standby.wishes == [FINISH_LIMIT_S, 0]
     assert not driver.standby.was_hasty
+
+
+async def test_a_stop_while_nobody_stands_by_yet_begins_nothing() -> None:
+    driver, ear, stop = Pretence(left=0), Ear(), anyio.Event()
+    driver.standby.is_slow = True
+    outcomes: list[Outcome] = []
+
+    async def carry_out() -> None:
+        outcomes.append((await carried_out(load_of(), driver, ear=ear, stop=stop))[0])
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(carry_out)
+        await anyio.sleep(0.1)
+        stop.set()
+    (outcome,) = outcomes
+    assert (outcome.failure, outcome.summary, outcome.elapsed_seconds) == (None, None, 0)
+    assert ear.heard == []
+
+
+async def test_nobody_waits_long_for_what_stands_by() -> None:
+    driver = Pretence(left=0)
+    driver.standby.is_slow = True
+    outcome, _ = await carried_out(load_of(), driver)
+    assert outcome.failure is None
+    assert outcome.summary is not None
 
 
 async def test_workers_that_end_by_themselves_need_nobody_for_it() -> None:

@@ -282,10 +282,12 @@ class Driver(Protocol):
         """
         ...
 
-    def stand_by(self, target: Target, application_name: str, *, growth: int) -> Standby | None:
+    def stand_by(
+        self, target: Target, application_name: str, *, connections: int
+    ) -> Standby | None:
         """What can end the sessions of that name; None where their worker does it as well.
 
-        It takes no connection that the *growth* of the load may come to need.
+        It takes no place that the load may come to need, which has *connections* at its height.
         """
         ...
 

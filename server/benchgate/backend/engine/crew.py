@@ -19,8 +19,8 @@ from benchgate.backend.drivers.catalog import driver_for
 from benchgate.backend.drivers.port import Driver, Standby
 from benchgate.backend.engine.accounts import parted
 from benchgate.backend.engine.assignments import application_name, assignments, workers_for
-from benchgate.backend.engine.ending import Ending
 from benchgate.backend.engine.guard import Guard, Machine, Tried
+from benchgate.backend.engine.hastening import Hastening
 from benchgate.backend.engine.ledger import DEAD_AFTER_S, Ledger
 from benchgate.backend.engine.load import Load, Observer, Outcome, Tick
 from benchgate.backend.engine.messages import (
@@ -75,8 +75,8 @@ async def drive(
     except BenchgateError as exc:
         return Outcome(summary=None, measured_seconds=0, elapsed_seconds=0, failure=str(exc))
     wanted = workers_for(load, place.workers, at_most=driver.workers_max(load.workload))
-    growth = load.connections - load.connections_at_start
-    standby = driver.stand_by(load.target, application_name(load.run_id), growth=growth)
+    name = application_name(load.run_id)
+    standby = driver.stand_by(load.target, name, connections=load.connections)
     async with _crew(load, place, wanted, stop=stop, standby=standby) as crew:
         outcome = await crew.carry_out(observer)
         return await with_proof(outcome, load, driver)
@@ -99,7 +99,7 @@ class Crew:
         self._place = place
         self._members = members
         self._stop = stop
-        self.ending = Ending(standby)
+        self.hastening = Hastening(standby)
         self._changed = anyio.Condition()
         self._ledger = Ledger(
             workers=len(members),
@@ -124,11 +124,11 @@ class Crew:
         for each, assignment in zip(self._members, given, strict=True):
             await each.tell(Begin(assignment=assignment))
         if await self._become_ready():
-            await self.ending.prepare()
             await observer.ready()
             await self._begin()
             await self._follow(observer)
-            self._elapsed_s = (time.perf_counter_ns() - self._start_ns) / NS_PER_S
+            elapsed_ns = time.perf_counter_ns() - self._start_ns
+            self._elapsed_s = max(0, elapsed_ns) / NS_PER_S
             self._is_ending = True
             await observer.draining()
         await self._end()
@@ -206,6 +206,8 @@ class Crew:
 
         if not await self._until(lambda: all_ready() or self._is_over, limit_s=START_LIMIT_S):
             self._fail(f"The connections could not be opened within {START_LIMIT_S:g} s.")
+        if not self._is_over:
+            await self.hastening.prepare(self._stop)
         return all_ready() and not self._is_over
 
     async def _begin(self) -> None:
@@ -300,7 +302,7 @@ class Crew:
             return await self._until(have_stopped, limit_s=STOP_LIMIT_S)
 
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self.ending.hasten, all_stopped)
+            tasks.start_soon(self.hastening.hasten, all_stopped)
             await self._until(all_gone, limit_s=STOP_LIMIT_S)
             tasks.cancel_scope.cancel()
         if not all_gone():
@@ -310,6 +312,7 @@ class Crew:
                     each.kill()
             # The database is asked for sessions when nobody is left who could open one.
             await self._until(all_gone, limit_s=KILL_LIMIT_S)
+        self.hastening.let_go()
 
     async def _tell_all(self, message: Value) -> None:
         for each in self._members:
@@ -352,7 +355,7 @@ async def _crew(
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(heed_stop)
-            tasks.start_soon(crew.ending.serve)
+            tasks.start_soon(crew.hastening.serve)
             for each in members:
                 tasks.start_soon(crew.listen, each)
                 tasks.start_soon(each.log_errors)

@@ -110,7 +110,7 @@ class DuckdbDriver:
         work = await anyio.to_thread.run_sync(_prepare, assignment)
         await load(work, assignment, recorder, course)
 
-    def stand_by(self, target: Target, application_name: str, *, growth: int) -> None:
+    def stand_by(self, target: Target, application_name: str, *, connections: int) -> None:
         """Nothing: the worker interrupts what its own process does."""
 
     async def end_sessions(self, target: Target, application_name: str) -> None:

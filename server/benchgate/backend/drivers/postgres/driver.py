@@ -120,9 +120,11 @@ class PostgresDriver:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(load.close)
 
-    def stand_by(self, target: Target, application_name: str, *, growth: int) -> PostgresStandby:
+    def stand_by(
+        self, target: Target, application_name: str, *, connections: int
+    ) -> PostgresStandby:
         """A session that ends the others."""
-        return PostgresStandby(target, application_name, growth=growth)
+        return PostgresStandby(target, application_name, connections=connections)
 
     async def end_sessions(self, target: Target, application_name: str) -> SessionsEnded | None:
         """Have the server end what is left of the sessions of that name."""

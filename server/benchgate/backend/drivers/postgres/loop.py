@@ -2,7 +2,7 @@
 
 No task, future or generator stands between an answer and the next operation. When the load has to
 stop, operations in flight may finish. The crew has the server end those sessions whose operations
-do not (`standby`); without a crew the load does so itself (`ending`). Then every session is closed.
+do not (`standby`); without a crew the load does so itself (`lone`). Then every session is closed.
 """
 
 import threading
@@ -12,9 +12,9 @@ from time import perf_counter_ns
 import psycopg
 
 from benchgate.backend.drivers.port import FINISH_LIMIT_S, Assignment, Course, Recorder
-from benchgate.backend.drivers.postgres.ending import Ending, give_up
 from benchgate.backend.drivers.postgres.failures import failure_of, is_stale, message_of
 from benchgate.backend.drivers.postgres.fleet import Fleet
+from benchgate.backend.drivers.postgres.lone import LoneEnd, give_up
 from benchgate.backend.drivers.postgres.opening import SILENCE_LIMIT_NS, Plan
 from benchgate.backend.drivers.postgres.pacing import ClosedPace, OpenPace, Pace
 from benchgate.backend.drivers.postgres.session import NOTHING_IN_FLIGHT, Seat, Session
@@ -130,7 +130,7 @@ class Load:
         self._finish(began_ns + FINISH_SOON_NS)
         if self._fleet.open:
             # To open a session may take a while on a server that is busy.
-            ending = Ending(self._fleet.plan)
+            ending = LoneEnd(self._fleet.plan)
             self._finish(began_ns + FINISH_LIMIT_NS)
             ending.end([*self._fleet.open.values()])
 

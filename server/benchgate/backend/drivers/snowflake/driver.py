@@ -97,7 +97,7 @@ class SnowflakeDriver:
         work = await anyio.to_thread.run_sync(_prepare, assignment, abandon_on_cancel=True)
         await load(work, assignment, recorder, course)
 
-    def stand_by(self, target: Target, application_name: str, *, growth: int) -> None:
+    def stand_by(self, target: Target, application_name: str, *, connections: int) -> None:
         """Nothing: a statement is cancelled by the session that has sent it."""
 
     async def end_sessions(self, target: Target, application_name: str) -> SessionsEnded | None:

@@ -93,7 +93,7 @@ class SqliteDriver:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(keeper.end)
 
-    def stand_by(self, target: Target, application_name: str, *, growth: int) -> None:
+    def stand_by(self, target: Target, application_name: str, *, connections: int) -> None:
         """Nothing: the worker interrupts what its own process does."""
 
     async def end_sessions(self, target: Target, application_name: str) -> None:

@@ -1,7 +1,7 @@
-"""How sessions end whose operations are still in flight: on the server, within a moment.
+"""What a worker does by itself about sessions whose operations do not end.
 
-That is for whom nobody else does it: a worker whose crew is gone. The server is told to end its
-sessions over one that is opened for it, or, where that is not possible, to give up its operations.
+Where its crew is gone it has the server end them, over a session that is opened for it. Where that
+is not possible, or the crew could not do it, it asks the server to give the operations up.
 """
 
 import logging
@@ -32,7 +32,7 @@ SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
 log = logging.getLogger(__name__)
 
 
-class Ending:
+class LoneEnd:
     """The end of sessions on the server, for which a session is opened at once."""
 
     def __init__(self, plan: Plan) -> None:
