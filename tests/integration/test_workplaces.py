@@ -107,8 +107,9 @@ async def survives(site: Site, load: Load, on_tick: OnTick) -> str:
     assert ear.ticks[-1].metrics.active_connections == load.connections
     assert outcome.findings is not None
     assert outcome.findings.generator.workers_lost == 1
-    (remark,) = outcome.findings.remarks
-    assert remark.endswith("The others took its connections over.")
+    # A machine that is busy with other tests may also tell that a worker began late.
+    end = "The others took its connections over."
+    (remark,) = (each for each in outcome.findings.remarks if each.endswith(end))
     return remark
 
 

@@ -120,6 +120,16 @@ def test_all_that_comes_while_the_generator_is_away_is_held_up_by_it(
     assert rig.oversleep_ms == [3, 2, 1.5, 0.5]
 
 
+def test_the_generator_holds_nothing_up_for_longer_than_it_was_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig(monkeypatch, sessions=1, wanted=1)
+    rig.wake(4)  # three milliseconds late, and then the database answers nobody for long
+    rig.wake(100, answered=1)
+    assert rig.oversleep_ms == [3, 3]
+    assert [ns / MS_NS for ns in rig.tally.lag_ns] == [3, 98]
+
+
 def test_what_waits_for_the_database_is_not_held_up_by_the_generator(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

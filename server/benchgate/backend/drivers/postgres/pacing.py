@@ -134,6 +134,7 @@ class OpenPace:
         self._idle: deque[Session] = deque()  # those that have been free longest first
         self._wanted = 0
         self._held_ns = NEVER  # what was due by then could have been sent in time
+        self._held_for_ns = 0  # for so long it was not
         self._short_since_ns = NEVER  # when a start first found no session free, if one still waits
         self._note_lag_ns = recorder.lag_ns.append
         self._note_oversleep_ns = recorder.oversleep_ns.append
@@ -156,7 +157,11 @@ class OpenPace:
             waiting.append(self._next_ns)
             self._next_ns = next(self._starts_ns)
         if waiting and idle and idle[0].idle_ns <= waiting[0]:
-            # It could have been sent in time: all that has come since then waits for us.
+            # It could have been sent in time: all that has come since then waits for us, though no
+            # longer than that. A server that answers nobody from then on is not ours.
+            still_held = waiting[0] <= self._held_ns
+            held_for_ns = now_ns - waiting[0]
+            self._held_for_ns = max(held_for_ns, self._held_for_ns if still_held else 0)
             self._held_ns = now_ns
         while waiting and idle:
             self._send(waiting.popleft())
@@ -206,4 +211,4 @@ class OpenPace:
         lag_ns = session.sent_ns - start_ns
         self._note_lag_ns(lag_ns)
         if start_ns <= self._held_ns:
-            self._note_oversleep_ns(lag_ns)
+            self._note_oversleep_ns(min(lag_ns, self._held_for_ns))
