@@ -5,6 +5,7 @@ the same prepared statement from as many processes, or threads, over as many con
 draws from all keys of the table and the engine from 2,000 of them, and all of it lies in memory.
 """
 
+import os
 import tempfile
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -19,6 +20,8 @@ import psycopg
 from benchgate.backend.drivers.port import ConnectionReference, Target
 from benchgate.backend.engine.crew import drive
 from benchgate.backend.engine.load import Load, Observer, Outcome, Tick
+from benchgate.backend.engine.process import COMMAND, ProcessMember, ThisMachine
+from benchgate.backend.engine.worker import DRIVERS
 from benchgate.domain.findings import Findings
 from benchgate.domain.objectives import KindFigures
 from benchgate.domain.runs import Summary
@@ -49,6 +52,15 @@ class Deaf:
 
     async def draining(self) -> None:
         """The time is over."""
+
+
+class Unprivileged(ThisMachine):
+    """The place where workers may take no real-time priority, as without root's rights."""
+
+    async def start(self, number: int) -> ProcessMember:
+        """A new worker process, which has that right neither from us nor because it is root's."""
+        without = ("setpriv", "--bounding-set=-sys_nice") if os.geteuid() == 0 else ()
+        return ProcessMember(number, await anyio.open_process([*without, *COMMAND, DRIVERS]))
 
 
 class Course:
@@ -119,9 +131,13 @@ def lookups(running: PostgresServer, run_id: str, *, seconds: int) -> Load:
     )
 
 
-async def carried_out(load: Load, observer: Observer | None = None) -> Measured:
+async def carried_out(
+    load: Load, observer: Observer | None = None, workplace: ThisMachine | None = None
+) -> Measured:
     """What *load* comes to, when it is left to itself."""
-    return Measured(await drive(load, stop=anyio.Event(), observer=observer or Deaf()))
+    return Measured(
+        await drive(load, stop=anyio.Event(), observer=observer or Deaf(), workplace=workplace)
+    )
 
 
 def target(running: PostgresServer) -> Target:

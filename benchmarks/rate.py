@@ -5,6 +5,9 @@ its response time; without the `schedule_lag` that it contains it is the service
 random (Poisson) times over as many connections, one after the other, and the first second of each
 is left out. A pair is one run of each, and the medians over the pairs are compared.
 
+Where it may, the thread that keeps the schedule goes before others by a real-time priority, which
+pgbench's does not. So each pair has a third run, by workers that may not.
+
 Where the machine itself is slowed down from outside for more than a hundredth of the time, every
 99th percentile tells of that. So it is told for how much of the time, measured between the pairs,
 and how both fare in the calmest quarter of their seconds, at its end.
@@ -17,17 +20,26 @@ import resource
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 from benchgate.backend.engine.load import Load, Schedule, Tick
+from benchgate.backend.engine.process import ThisMachine
 from benchgate.domain.findings import ScheduleFigures
 from benchgate.domain.objectives import LatencyFigures
 from benchgate.domain.runs import Phase
 from benchgate.domain.templates import Spacing
 from benchmarks import ground
-from benchmarks.ground import PEER, WARMUP_SECONDS, Deaf, Measured, rows_on_a_server
+from benchmarks.ground import (
+    PEER,
+    WARMUP_SECONDS,
+    Deaf,
+    Measured,
+    Unprivileged,
+    rows_on_a_server,
+)
 from benchmarks.steadiness import slow_pct
 from benchmarks.table import Row, percentile
 from demo.postgres import PostgresServer
@@ -66,10 +78,11 @@ class Side(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Two runs one after the other."""
+    """Runs one after the other."""
 
     ours: Side
     theirs: Side
+    unprivileged: Side  # ours again
 
 
 class Transaction(NamedTuple):
@@ -112,6 +125,7 @@ async def _measured(server: PostgresServer) -> list[Row]:
         *_compared("response time", pairs, lambda side: side.response),
         *_compared("service time", pairs, lambda side: side.service),
         *_paced(pairs),
+        *_unprivileged(pairs),
         *_calm(pairs, slowed_pct),
         *delivered,
     ]
@@ -119,18 +133,20 @@ async def _measured(server: PostgresServer) -> list[Row]:
 
 async def _pair(server: PostgresServer, number: int) -> Pair:
     """The order changes from pair to pair, so that neither is always the first."""
-    if number % 2:
-        ours = await _ours(server, number)
-        return Pair(ours, await _theirs(server))
-    theirs = await _theirs(server)
-    return Pair(await _ours(server, number), theirs)
+    measure = {
+        "ours": partial(_ours, server, number, place=ThisMachine()),
+        "theirs": partial(_theirs, server),
+        "unprivileged": partial(_ours, server, number, place=Unprivileged()),
+    }
+    names = [*measure][:: -1 if number % 2 else 1]
+    return Pair(**{name: await measure[name]() for name in names})
 
 
-async def _ours(server: PostgresServer, number: int) -> Side:
+async def _ours(server: PostgresServer, number: int, *, place: ThisMachine) -> Side:
     seconds = Seconds()
     schedule = Schedule(rate_per_s=RATE_PER_S)
     load = _at_rate(server, f"rate-{number}", schedule, seconds=PAIR_SECONDS)
-    measured = await ground.carried_out(load, seconds)
+    measured = await ground.carried_out(load, seconds, place)
     response = measured.figures.response
     assert response is not None
     kept = _schedule(measured)
@@ -247,6 +263,19 @@ def _paced(pairs: Sequence[Pair]) -> list[Row]:
     return [
         Row(name=name, measured=median(values), bar=bar, unit=unit, decimals=3)
         for name, values, bar, unit in figures
+    ]
+
+
+def _unprivileged(pairs: Sequence[Pair]) -> list[Row]:
+    sides = [pair.unprivileged for pair in pairs]
+    figures = (
+        ("without a real-time priority: schedule lag, p99", [side.lag.p99_ms for side in sides]),
+        ("  response time, p99", [side.response.p99_ms for side in sides]),
+        ("  service time, p99", [side.service.p99_ms for side in sides]),
+    )
+    return [
+        Row(name=name, measured=median(values_ms), bar=None, unit="ms", decimals=3)
+        for name, values_ms in figures
     ]
 
 

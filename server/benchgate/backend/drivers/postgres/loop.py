@@ -17,6 +17,7 @@ from benchgate.backend.drivers.postgres.fleet import Fleet
 from benchgate.backend.drivers.postgres.lone import LoneEnd, give_up
 from benchgate.backend.drivers.postgres.opening import SILENCE_LIMIT_NS, Plan
 from benchgate.backend.drivers.postgres.pacing import ClosedPace, OpenPace, Pace
+from benchgate.backend.drivers.postgres.priority import RealTimePriority, is_affordable
 from benchgate.backend.drivers.postgres.session import NOTHING_IN_FLIGHT, Seat, Session
 from benchgate.backend.drivers.postgres.waits import LOOK_EVERY_S, NS_PER_S, Event, new_waits
 from benchgate.backend.drivers.starts import sharpen_timer
@@ -53,6 +54,7 @@ class Load:
         self._is_abandoned = False
         self._step = threading.Lock()
         self._look_ns = 0  # when to look around next
+        self._priority: RealTimePriority | None = None
         self._surplus = 0  # sessions that are to leave after their operation
         self._waits = new_waits()
         self._fleet = Fleet(plan, seats, recorder=recorder, waits=self._waits)
@@ -79,10 +81,22 @@ class Load:
     def run(self, begin_ns: int) -> None:
         """Load from *begin_ns* until the course is stopped."""
         with self._step:
+            sharpen_timer()
+            # A closed loop has no schedule to be late for.
+            if self._assignment.arrivals is not None and is_affordable(self._assignment.workers):
+                self._run_preferred(begin_ns)
+            else:
+                self._run(begin_ns)
+
+    def _run_preferred(self, begin_ns: int) -> None:
+        self._priority = priority = RealTimePriority(perf_counter_ns())
+        try:
             self._run(begin_ns)
+        finally:
+            # The thread may have other work to do afterwards.
+            priority.give_back()
 
     def _run(self, begin_ns: int) -> None:
-        sharpen_timer()
         pace = self._pace = self._new_pace(begin_ns)
         for session in [*self._fleet.open.values()]:
             pace.admit(session)
@@ -214,6 +228,8 @@ class Load:
     def _look(self, now_ns: int) -> None:
         """What there is to see to every now and then: losses, silence, more or fewer sessions."""
         self._look_ns = now_ns + LOOK_EVERY_NS
+        if self._priority is not None:
+            self._priority.review(now_ns)
         fleet = self._fleet
         while (newcomer := fleet.newcomer()) is not None:
             self._pace.admit(newcomer)
