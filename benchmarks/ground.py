@@ -8,7 +8,7 @@ draws from all keys of the table and the engine from 2,000 of them, and all of i
 import os
 import tempfile
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import perf_counter_ns
@@ -55,11 +55,13 @@ class Deaf:
 
 
 class Unprivileged(ThisMachine):
-    """The place where workers may take no real-time priority, as without root's rights."""
+    """The place where workers may take no real-time priority, as most users may not."""
 
     async def start(self, number: int) -> ProcessMember:
-        """A new worker process, which has that right neither from us nor because it is root's."""
-        without = ("setpriv", "--bounding-set=-sys_nice") if os.geteuid() == 0 else ()
+        """A new worker process, which has that right by no limit and not because it is root's."""
+        without = ["prlimit", "--rtprio=0:0"]
+        if os.geteuid() == 0:
+            without += ["setpriv", "--bounding-set=-sys_nice"]
         return ProcessMember(number, await anyio.open_process([*without, *COMMAND, DRIVERS]))
 
 
@@ -164,9 +166,9 @@ def connected(running: PostgresServer) -> psycopg.Connection[tuple[Any, ...]]:
     )
 
 
-async def pgbench(running: PostgresServer, *arguments: str) -> str:
-    """What pgbench reports."""
-    command = [str(running.psql.with_name("pgbench")), *arguments]
+async def pgbench(running: PostgresServer, *arguments: str, by: Sequence[str] = ()) -> str:
+    """What pgbench reports, which the command *by* has started."""
+    command = [*by, str(running.psql.with_name("pgbench")), *arguments]
     done = await anyio.run_process(command, env=libpq_environment(running))
     return done.stdout.decode()
 

@@ -6,7 +6,8 @@ random (Poisson) times over as many connections, one after the other, and the fi
 is left out. A pair is one run of each, and the medians over the pairs are compared.
 
 Where it may, the thread that keeps the schedule goes before others by a real-time priority, which
-pgbench's does not. So each pair has a third run, by workers that may not.
+pgbench's does not. So each pair is followed, or led, by two other runs: ours by workers that may
+not, and pgbench with that priority, where we may give it.
 
 Where the machine itself is slowed down from outside for more than a hundredth of the time, every
 99th percentile tells of that. So it is told for how much of the time, measured between the pairs,
@@ -16,6 +17,7 @@ What is delivered is compared with the schedule and not with the rate, at even a
 spacing: operations that were answered in the measurement, to starts that were due in it.
 """
 
+import os
 import resource
 import tempfile
 from collections import defaultdict
@@ -56,6 +58,7 @@ DELIVERED_BAR_PCT = 0.1
 LAG_BAR_MS = 0.5
 CPU_BAR_CORES = 0.25
 CALM_PCT = 25
+RAISED = ("chrt", "--rr", "1")
 US_PER_MS = 1_000
 US_PER_S = 1_000_000
 
@@ -74,15 +77,17 @@ class Side(NamedTuple):
     service: Latency
     lag: Latency
     cores: float
+    real_time_pct: float  # of its time with such a priority
     calm_ms: float  # the response time p99 of the second at the first quartile
 
 
 class Pair(NamedTuple):
-    """Runs one after the other."""
+    """One run of each kind, one after the other."""
 
     ours: Side
     theirs: Side
-    unprivileged: Side  # ours again
+    ours_as_usual: Side  # without a real-time priority
+    theirs_raised: Side  # with one
 
 
 class Transaction(NamedTuple):
@@ -125,21 +130,24 @@ async def _measured(server: PostgresServer) -> list[Row]:
         *_compared("response time", pairs, lambda side: side.response),
         *_compared("service time", pairs, lambda side: side.service),
         *_paced(pairs),
-        *_unprivileged(pairs),
+        *_on_other_terms(pairs),
         *_calm(pairs, slowed_pct),
         *delivered,
     ]
 
 
 async def _pair(server: PostgresServer, number: int) -> Pair:
-    """The order changes from pair to pair, so that neither is always the first."""
+    """The order changes from pair to pair, so that none is always the first."""
     measure = {
         "ours": partial(_ours, server, number, place=ThisMachine()),
         "theirs": partial(_theirs, server),
-        "unprivileged": partial(_ours, server, number, place=Unprivileged()),
+        "ours_as_usual": partial(_ours, server, number, place=Unprivileged()),
+        "theirs_raised": partial(_theirs, server, raised=True),
     }
     names = [*measure][:: -1 if number % 2 else 1]
-    return Pair(**{name: await measure[name]() for name in names})
+    first = number % len(names)
+    order = names[first:] + names[:first]
+    return Pair(**{name: await measure[name]() for name in order})
 
 
 async def _ours(server: PostgresServer, number: int, *, place: ThisMachine) -> Side:
@@ -155,16 +163,18 @@ async def _ours(server: PostgresServer, number: int, *, place: ThisMachine) -> S
         _latency(measured.figures.service),
         Latency(kept.lag_p50_ms or 0, kept.lag_p99_ms or 0),
         (measured.findings.generator.workers_cpu_pct or 0) / 100,
+        measured.findings.generator.real_time_pct or 0,
         percentile(seconds.p99s_ms, CALM_PCT),
     )
 
 
-async def _theirs(server: PostgresServer) -> Side:
+async def _theirs(server: PostgresServer, *, raised: bool = False) -> Side:
     seconds = WARMUP_SECONDS + PAIR_SECONDS
+    by = RAISED if raised and os.geteuid() == 0 else ()
     with tempfile.TemporaryDirectory(prefix="benchgate-bench-") as folder:
         throttled = ["-R", str(RATE_PER_S), "--log", f"--log-prefix={folder}/transactions"]
         before_s = _child_cpu_s()
-        await ground.pgbench(server, *PEER, "-T", str(seconds), *throttled)
+        await ground.pgbench(server, *PEER, "-T", str(seconds), *throttled, by=by)
         cores = (_child_cpu_s() - before_s) / seconds
         log = _transactions(Path(folder))
     first_us = min(each.ended_us for each in log) + WARMUP_SECONDS * US_PER_S
@@ -174,6 +184,7 @@ async def _theirs(server: PostgresServer) -> Side:
         _latency_of([each.response_us - each.lag_us for each in counted]),
         _latency_of([each.lag_us for each in counted]),
         cores,
+        100 if by else 0,
         _calm_ms(counted, first_us),
     )
 
@@ -266,16 +277,23 @@ def _paced(pairs: Sequence[Pair]) -> list[Row]:
     ]
 
 
-def _unprivileged(pairs: Sequence[Pair]) -> list[Row]:
-    sides = [pair.unprivileged for pair in pairs]
+def _on_other_terms(pairs: Sequence[Pair]) -> list[Row]:
+    """What each would have come to with the other's priority."""
+    ours, theirs = [pair.ours_as_usual for pair in pairs], [pair.theirs_raised for pair in pairs]
+    pgbench_ms = median(pair.theirs.response.p99_ms for pair in pairs)
+    allowed_ms = pgbench_ms * (1 + P99_BAR_PCT / 100) + P99_BAR_MS
     figures = (
-        ("without a real-time priority: schedule lag, p99", [side.lag.p99_ms for side in sides]),
-        ("  response time, p99", [side.response.p99_ms for side in sides]),
-        ("  service time, p99", [side.service.p99_ms for side in sides]),
+        ("time with a real-time priority", [pair.ours.real_time_pct for pair in pairs], None, "%"),
+        ("without: schedule lag, p99", [side.lag.p99_ms for side in ours], LAG_BAR_MS, "ms"),
+        ("  response time, p99", [side.response.p99_ms for side in ours], allowed_ms, "ms"),
+        ("  service time, p99", [side.service.p99_ms for side in ours], None, "ms"),
+        ("  time with a real-time priority", [side.real_time_pct for side in ours], None, "%"),
+        ("pgbench with one: schedule lag, p99", [side.lag.p99_ms for side in theirs], None, "ms"),
+        ("  response time, p99", [side.response.p99_ms for side in theirs], None, "ms"),
     )
     return [
-        Row(name=name, measured=median(values_ms), bar=None, unit="ms", decimals=3)
-        for name, values_ms in figures
+        Row(name=name, measured=median(values), bar=bar, unit=unit, decimals=3)
+        for name, values, bar, unit in figures
     ]
 
 

@@ -146,6 +146,7 @@ class Notes:
     def __init__(self) -> None:
         self.lag_ns: list[int] = []
         self.oversleep_ns: list[int] = []
+        self.real_time_ns: list[int] = []
         self.notices: list[str] = []
         self.failures: list[tuple[QueryKind | None, FailureKind, str]] = []
         self.connections = 0

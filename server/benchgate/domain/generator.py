@@ -35,6 +35,9 @@ class GeneratorHealth(Value):
     loop_lag_max_ms: float | None = None
     oversleep_p99_ms: float | None = None  # open loop: late although a connection was free
     response_p99_ms: float | None = None
+    real_time_pct: float | None = (
+        None  # open loop: of the time, that its threads went before others
+    )
 
     @property
     def is_limit(self) -> bool:

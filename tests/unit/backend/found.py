@@ -70,6 +70,7 @@ BUSY = GeneratorHealth(
     machine_cpu_pct=71,
     loop_lag_max_ms=12.4,
     oversleep_p99_ms=0.21,
+    real_time_pct=87.5,
     response_p99_ms=922,
 )
 CALM = GeneratorHealth(

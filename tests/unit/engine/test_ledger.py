@@ -158,6 +158,7 @@ def test_the_keeping_of_a_schedule_is_added_up() -> None:
             scheduled=4,
             lag=histogram_of([0.1, 0.2, 50]).packed,
             oversleep=histogram_of([0.1]).packed,
+            real_time_ns=1_000 * MS_NS * worker,
         )
         cpu_ns = (100 + 400 * worker) * MS_NS
         sums.enter(worker, report(1, 1, 1, 1, cpu_ns=cpu_ns, punctuality=kept))
@@ -169,12 +170,15 @@ def test_the_keeping_of_a_schedule_is_added_up() -> None:
     assert (health.workers, health.workers_lost, health.cores) == (2, 1, 2)
     assert (health.busiest_worker_cpu_pct, health.workers_cpu_pct) == (50, 60)
     assert health.oversleep_p99_ms == pytest.approx(0.1, rel=1e-3)
+    assert health.real_time_pct == 50
 
 
 def test_a_closed_loop_has_no_schedule() -> None:
     sums = ledger()
     sums.enter(0, report(1, 1))
     assert sums.timekeeping.schedule is None
+    health = sums.timekeeping.health(cores=2, machine_cpu_pct=70, lost=0)
+    assert health.real_time_pct is None
 
 
 @pytest.mark.parametrize(("whole", "parts"), [(1, 1), (8, 2), (9, 4), (10_000, 7)])

@@ -78,11 +78,14 @@ def test_an_open_loop_reports_how_punctual_it_was() -> None:
     tally = Tally()
     tally.lag_ns += [MS_NS, 4 * MS_NS]
     tally.oversleep_ns.append(MS_NS)
+    tally.real_time_ns += [3, 4]
     punctuality = tally.take(lambda: 7).punctuality
     assert punctuality is not None
     assert punctuality.scheduled == 7
     assert LatencyHistogram(punctuality.lag).count == 2
     assert LatencyHistogram(punctuality.oversleep).count == 1
+    assert punctuality.real_time_ns == 7
     nothing = tally.take(lambda: 0).punctuality
     assert nothing is not None
     assert LatencyHistogram(nothing.lag).count == 0
+    assert nothing.real_time_ns == 0

@@ -197,6 +197,7 @@ function showGenerator(health, told) {
     ["Longest loop lag", ms(health.loop_lag_max_ms)],
   ];
   if (isKnown(health.oversleep_p99_ms)) pairs.push(["Own delay p99", ms(health.oversleep_p99_ms)]);
+  if (isKnown(health.real_time_pct)) pairs.push(["Real-time priority", `${percent(health.real_time_pct)} of the time`]);
   define(element("generator-facts"), pairs);
 }
 

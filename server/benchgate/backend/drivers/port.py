@@ -161,6 +161,8 @@ class Recorder(Protocol):
     # The same, of those that the generator held up: a connection was free when they became due, or
     # they came while it had not yet sent one for which there was.
     oversleep_ns: list[int]
+    # The same: each time for which its thread has had a real-time priority.
+    real_time_ns: list[int]
 
     def meter(self, kind: QueryKind, *, writes: bool = False) -> Meter:
         """Where operations of *kind* are counted; always the same object.

@@ -79,6 +79,7 @@ class Punctuality(Value):
     scheduled: int  # starts that were due
     lag: str  # from each intended start to the sending, as a packed histogram
     oversleep: str  # the part of it that is the generator's own
+    real_time_ns: int = 0  # for so long its thread had a real-time priority
 
 
 class FailureCount(Value):

@@ -103,6 +103,7 @@ class Tally:
     def __init__(self, clock: Callable[[], datetime] = now) -> None:
         self.lag_ns: list[int] = []
         self.oversleep_ns: list[int] = []
+        self.real_time_ns: list[int] = []
         self.notices: list[str] = []
         self._clock = clock
         # Statements of a person's own are the only kind of which some may write and some read.
@@ -168,8 +169,14 @@ class Tally:
         )
 
     def _punctuality(self, scheduled: Callable[[], int]) -> Punctuality:
+        count = len(self.real_time_ns)
+        held_ns = sum(self.real_time_ns[:count])
+        del self.real_time_ns[:count]
         return Punctuality(
-            scheduled=scheduled(), lag=self._lag.take(), oversleep=self._oversleep.take()
+            scheduled=scheduled(),
+            lag=self._lag.take(),
+            oversleep=self._oversleep.take(),
+            real_time_ns=held_ns,
         )
 
 

@@ -20,7 +20,7 @@ class Timekeeping:
     def __init__(self, workers: int) -> None:
         self._cpu_ns = [0] * workers
         self._interval_ns = [0] * workers
-        self._loop_lag_ns = 0
+        self._loop_lag_ns = self._real_time_ns = 0
         self._due = self._sent = 0  # since the load began
         self._scheduled = 0
         self._has_schedule = False
@@ -42,6 +42,7 @@ class Timekeeping:
             self._scheduled += report.punctuality.scheduled
             self._lag.enter(report.punctuality.lag)
             self._oversleep.enter(report.punctuality.oversleep)
+            self._real_time_ns += report.punctuality.real_time_ns
 
     @property
     def schedule(self) -> ScheduleFigures | None:
@@ -79,4 +80,13 @@ class Timekeeping:
             machine_cpu_pct=machine_cpu_pct,
             loop_lag_max_ms=round(self._loop_lag_ns / NS_PER_MS, 3),
             oversleep_p99_ms=self._oversleep.percentile_ms(99),
+            real_time_pct=self._real_time_pct,
         )
+
+    @property
+    def _real_time_pct(self) -> float | None:
+        """For how much of the measurement the threads of a schedule had such a priority."""
+        measured_ns = sum(self._interval_ns)
+        if not self._has_schedule or not measured_ns:
+            return None
+        return round(min(PERCENT, PERCENT * self._real_time_ns / measured_ns), 1)

@@ -89,11 +89,12 @@ class Load:
                 self._run(begin_ns)
 
     def _run_preferred(self, begin_ns: int) -> None:
-        self._priority = priority = RealTimePriority(perf_counter_ns())
+        self._priority = priority = RealTimePriority(self._recorder.real_time_ns.append)
         try:
             self._run(begin_ns)
         finally:
-            # The thread may have other work to do afterwards.
+            # The thread may have other work to do afterwards, and so may others with the load.
+            self._priority = None
             priority.give_back()
 
     def _run(self, begin_ns: int) -> None:
