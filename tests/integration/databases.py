@@ -37,6 +37,7 @@ class Database(Protocol):
     """A database with a driver, in which a test makes its own tables."""
 
     forever: str  # a statement that does not end by itself
+    enough: int  # so many answers come soon, and are enough to tell chances apart
 
     def target(self, table: str) -> Target: ...
 
@@ -47,6 +48,7 @@ class SqliteDatabase:
     """An SQLite file in WAL mode."""
 
     forever = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT sum(i) FROM n"
+    enough = 200
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -65,6 +67,7 @@ class DuckdbDatabase:
     """A DuckDB file, which a load of this process has to have open to write when a test does."""
 
     forever = "SELECT count(*) FROM range(1000000000000)"
+    enough = 200
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -83,6 +86,7 @@ class PostgresDatabase:
     """The tests' PostgreSQL server."""
 
     forever = "SELECT pg_sleep(600)"
+    enough = 200
 
     def __init__(self, server: PostgresServer) -> None:
         self._server = server
@@ -98,6 +102,7 @@ class SnowflakeDatabase:
     """A schema of a stand-in for Snowflake, reached through the connector as the driver does it."""
 
     forever = "SELECT SYSTEM$WAIT(600)"
+    enough = 60
     password_env = "BENCHGATE_TEST_SNOWFLAKE_PASSWORD"
 
     def __init__(self, server: SnowflakeServer, schema_name: str) -> None:

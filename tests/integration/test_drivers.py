@@ -47,7 +47,7 @@ async def run_until_each_kind_was_answered(
     notes = Notes()
     kinds = {part.kind for part in workload}
     async with driven(assignment(database.target(table), workload), notes):
-        await until(lambda: kinds <= set(notes.answered) and len(notes.answered) > 200)
+        await until(lambda: kinds <= set(notes.answered) and len(notes.answered) > database.enough)
     return notes
 
 
