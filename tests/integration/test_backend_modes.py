@@ -97,7 +97,10 @@ async def test_a_rate_is_judged_and_a_limit_ends_a_run_with_the_reason(tmp_path:
 
     assert live["current_concurrency"] >= 1
     assert done["findings"]["rate"]["target_qps"] == 100
-    assert done["findings"]["schedule"]["scheduled"] == pytest.approx(300, abs=10)
+    # A last second that is cut late is longer.
+    measured_s = done["summary"]["total_queries"] / done["summary"]["average_qps"]
+    assert measured_s > 2.9
+    assert done["findings"]["schedule"]["scheduled"] == pytest.approx(100 * measured_s, abs=10)
     (figures,) = done["findings"]["kinds"]
     assert figures["response"]["p99_ms"] >= figures["service"]["p50_ms"] > 0
     missed, held = done["findings"]["verdicts"]

@@ -75,7 +75,7 @@ async def test_a_stall_of_the_server_shows_in_the_response_and_not_in_the_servic
     assert notes.failures == []
     late = [ns for ns in meter.response_ns if ns > 0.1 * NS_PER_S]
     # Whoever was under way when the lock came waited for most of it; the burst after it is short.
-    slow = [ns for ns in meter.service_ns if ns > 0.5 * NS_PER_S]
+    slow = [ns for ns in meter.service_ns if ns > 0.7 * NS_PER_S]
     assert len(slow) <= given.connections
     assert len(late) > 200
     assert p99(meter.response_ns) > 0.7 * NS_PER_S > p99(meter.service_ns)
